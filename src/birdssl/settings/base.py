@@ -1,0 +1,186 @@
+"""How a setting is declared, and how settings from several places become one checked object."""
+
+import difflib
+import os
+import tomllib
+import types
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from birdssl.errors import UsageError
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    short: str | None = None,
+    metavar: str | None = None,
+    inherited: bool = False,
+) -> Any:
+    """Declare a field of a `Settings` class.
+
+    `default` of `...` makes it required. `inherited` says that None means "as the input's stage.json says".
+    `short` is a one-letter flag such as "-r". The limits are inclusive for `ge` and `le`.
+    """
+    extra: dict[str, Any] = {"short": short, "metavar": metavar, "inherited": inherited}
+    return Field(default, description=help, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
+
+
+class Settings(BaseModel):
+    """Base of every verb's settings: immutable, and unknown keys are errors.
+
+    The first paragraph of a subclass's docstring is its verb's help, and `example` a command line that runs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    example: ClassVar[str] = ""
+
+    @classmethod
+    def flag(cls, name: str) -> str:
+        """The long flag of a field: `sample_rate` is `--sample-rate`."""
+        return "--" + name.replace("_", "-")
+
+    def record(self) -> dict[str, Any]:
+        """The settings as JSON values, for stage.json; paths are written as they were given."""
+        return self.model_dump(mode="json")
+
+
+def summary(settings: type[Settings]) -> str:
+    """First paragraph of the class's docstring, on one line."""
+    return " ".join((settings.__doc__ or "").strip().split("\n\n")[0].split())
+
+
+def plain_type(field: FieldInfo) -> tuple[Any, bool, bool]:
+    """Strip a field's annotation to (element type, is a list, may be None)."""
+    annotation, optional = field.annotation, False
+    if get_origin(annotation) in (Union, types.UnionType):
+        arms = [arm for arm in get_args(annotation) if arm is not type(None)]
+        optional = len(arms) < len(get_args(annotation))
+        annotation = arms[0] if len(arms) == 1 else str
+    if get_origin(annotation) is list:
+        return get_args(annotation)[0], True, optional
+    return annotation, False, optional
+
+
+def choices(field: FieldInfo) -> list[str]:
+    """Allowed words of a Literal field, or an empty list."""
+    kind, _, _ = plain_type(field)
+    return [str(word) for word in get_args(kind)] if get_origin(kind) is Literal else []
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """A sentence fragment that names the closest known word, or lists them all when none is close."""
+    known = sorted(words)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+
+
+def limits(field: FieldInfo) -> str:
+    """The allowed range of a field in words, such as "at least 1 and at most 8", or an empty string."""
+    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+    found = [f"{words[key]} {value:g}" for rule in field.metadata for key in words
+             if (value := getattr(rule, key, None)) is not None]  # fmt: skip
+    return " and ".join(found)
+
+
+def resolve(cls: type[Settings], verb: str, flags: Mapping[str, Any], config: Path | None = None) -> tuple[Any, dict]:
+    """Merge flags over BIRDSSL_<VERB>_<FIELD> variables over a TOML file over defaults, and check the result.
+
+    Returns the settings and, for every field that was given, where it came from ("flag", a variable's name or a file).
+    Raises UsageError for unknown keys, words outside the choices and values out of range.
+    """
+    given: dict[str, Any] = {}
+    source: dict[str, str] = {}
+    for name, value in (read_config(config, verb, cls) if config else {}).items():
+        given[name], source[name] = value, str(config)
+    for name in cls.model_fields:
+        variable = environment_name(verb, name)
+        if os.environ.get(variable):
+            given[name], source[name] = os.environ[variable], variable
+    for name, value in flags.items():
+        if value is not None:
+            given[name], source[name] = value, "flag"
+    return check(cls, given, source), source
+
+
+def environment_name(verb: str, name: str) -> str:
+    """The variable that sets a field of a verb; options common to all verbs have no verb in their name."""
+    return "_".join(part for part in ("BIRDSSL", verb, name) if part).upper().replace("-", "_")
+
+
+def read_config(path: Path, verb: str, cls: type[Settings]) -> dict[str, Any]:
+    """Read a verb's settings from a TOML file: its `[verb]` table, or the whole file when it has no tables."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"--config {path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config {path} is not TOML: {error}") from None
+    if verb in table and isinstance(table[verb], dict):
+        table = table[verb]
+    else:
+        table = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    return {field_name(cls, key, f"{path}: "): value for key, value in table.items()}
+
+
+def field_name(cls: type[Settings], key: str, where: str = "") -> str:
+    """A TOML key or flag's field name; raises UsageError with the nearest known name."""
+    name = key.replace("-", "_")
+    if name not in cls.model_fields:
+        known = [field.replace("_", "-") for field in cls.model_fields]
+        raise UsageError(f"{where}unknown setting {key!r}; {nearest(key.replace('_', '-'), known)}")
+    return name
+
+
+def check(cls: type[Settings], given: Mapping[str, Any], source: Mapping[str, str] | None = None) -> Any:
+    """Build `cls` from raw values, texts included; every complaint becomes one UsageError sentence."""
+    source = source or {}
+    values = {field_name(cls, key): _split_list(cls.model_fields[field_name(cls, key)], value)
+              for key, value in given.items()}  # fmt: skip
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        raise UsageError("\n".join(_complaint(cls, item, source) for item in error.errors())) from None
+
+
+def _split_list(field: FieldInfo, value: Any) -> Any:
+    """Lists may be typed as one comma-separated text; a repeated flag gives several texts."""
+    if not plain_type(field)[1] or value is None:
+        return value
+    items = [value] if isinstance(value, str) else list(value)
+    split = [part.strip() for item in items for part in (item.split(",") if isinstance(item, str) else [item])
+             if part != ""]  # fmt: skip
+    return split
+
+
+def _complaint(cls: type[Settings], item: Any, source: Mapping[str, str]) -> str:
+    """One of pydantic's errors as a sentence: what was found, what is allowed, and where it came from."""
+    if not item["loc"]:
+        return str(item["msg"]).removeprefix("Value error, ")
+    name = str(item["loc"][0])
+    field = cls.model_fields[name]
+    origin = source.get(name, "flag")
+    where = cls.flag(name) if origin == "flag" else f"{cls.flag(name)} (from {origin})"
+    if item["type"] == "missing":
+        return f"{where} is missing: {field.description}"
+    if words := choices(field):
+        return f"{where} {item['input']!r}: {nearest(str(item['input']), words)}; choices: {', '.join(words)}"
+    if allowed := limits(field):
+        return f"{where} {item['input']!r}: must be {_kind(field)}, {allowed}"
+    return f"{where} {item['input']!r}: must be {_kind(field)}"
+
+
+def _kind(field: FieldInfo) -> str:
+    kind = plain_type(field)[0]
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
+    return names.get(kind, "one of its choices")

@@ -56,7 +56,7 @@ def read_record(folder: Path) -> StageRecord | None:
     found = values.get("schema") if isinstance(values, dict) else None
     if found != SCHEMA_VERSION:
         raise IncompatibleError(
-            f"{path} has schema {found!r}; this birdssl reads schema {SCHEMA_VERSION}: make {folder} anew with this version"
+            f"{path} has schema {found!r}; this birdssl reads {SCHEMA_VERSION}: make {folder} anew with this version"
         )
     missing = {"verb", "state", "settings", "inputs", "plan"} - values.keys()
     unknown = values.keys() - StageRecord.__dataclass_fields__.keys()

@@ -158,9 +158,8 @@ def _split_list(field: FieldInfo, value: Any) -> Any:
     if not plain_type(field)[1] or value is None:
         return value
     items = [value] if isinstance(value, str) else list(value)
-    split = [part.strip() for item in items for part in (item.split(",") if isinstance(item, str) else [item])
-             if part != ""]  # fmt: skip
-    return split
+    parts = [part for item in items for part in (item.split(",") if isinstance(item, str) else [item])]
+    return [part.strip() if isinstance(part, str) else part for part in parts if part != ""]
 
 
 def _complaint(cls: type[Settings], item: Any, source: Mapping[str, str]) -> str:

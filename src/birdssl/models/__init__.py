@@ -1,0 +1,1 @@
+"""Encoders, projectors and heads: built by name, never touching files."""

@@ -1,0 +1,1 @@
+"""Self-supervised losses on global batches of paired embeddings."""

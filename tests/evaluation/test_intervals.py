@@ -41,7 +41,9 @@ def test_a_percentile_interval_worked_by_hand():
 def test_spread_matches_the_binomial_for_many_single_clip_origins():
     random = np.random.default_rng(5)
     count = 2000
-    found = bootstrap(tally(np.zeros(count, int), random.random(count) < 0.3, [str(n) for n in range(count)], 1), seed=1)
+    found = bootstrap(
+        tally(np.zeros(count, int), random.random(count) < 0.3, [str(n) for n in range(count)], 1), seed=1
+    )
     half = 1.96 * np.sqrt(0.3 * 0.7 / count)
     assert found.balanced_accuracy.high - found.balanced_accuracy.low == pytest.approx(2 * half, rel=0.1)
 

@@ -1,8 +1,8 @@
 """Balanced accuracy, recall, confusion and silhouette over the classes of interest.
 
-P1 trains on 15 classes and scores the clips of 12; a prediction that falls in one of the other 3 is wrong (P1, REFERENCE
-A4). So a class list keeps the scored classes first and the others behind them: then truth i is answered rightly by
-prediction i, and a confusion matrix has its diagonal where a reader looks for it.
+P1 trains on 15 classes and scores the clips of 12; a prediction that falls in one of the other 3 is wrong. So a class
+list keeps the scored classes first and the others behind them: then truth i is answered rightly by prediction i, and a
+confusion matrix has its diagonal where a reader looks for it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -86,7 +86,7 @@ def recalls(table: npt.NDArray) -> Floats:
 
 
 def balanced_accuracy(table: npt.NDArray) -> float:
-    """Mean recall over the scored classes that have clips, as scikit-learn's `balanced_accuracy_score`; NaN if none has."""
+    """Mean recall of the scored classes that have clips, as scikit-learn's `balanced_accuracy_score`; NaN if none."""
     found = recalls(table)
     found = found[~np.isnan(found)]
     return float(found.mean()) if len(found) else float("nan")

@@ -1,0 +1,147 @@
+"""Plain classifiers on fixed vectors: what an embedding, or two numbers a mel band, is worth without a network.
+
+They score models that have no head, and they are the plain baseline that every table has beside it. All see vectors
+standardised with the mean and deviation of the training rows alone, and nothing of the rows that are scored.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+
+from birdssl.errors import IncompatibleError
+from birdssl.evaluation.metrics import ClassList, Floats, balanced_accuracy, confusion
+from birdssl.seeds import derive
+
+ProbeKind = Literal["linear", "knn", "centroid"]
+
+# Strengths tried for the linear probe, weakest regularisation last. On standardised vectors the best lies inside.
+STRENGTHS = (0.0001, 0.001, 0.01, 0.1, 1.0)
+# Used where the training rows are too few for a choice: 25 clips in a thousand dimensions want a strong hold.
+FALLBACK_STRENGTH = 0.01
+CHOICE_FOLDS = 3
+NEIGHBOURS = 5
+ITERATIONS = 2000
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fitted probe.
+
+    Attributes:
+        kind: linear, knn or centroid.
+        classes: names of the columns of `scores`.
+        facts: what was fitted and chosen, as JSON values: training clips, origins, strength and how it was chosen.
+    """
+
+    kind: ProbeKind
+    classes: tuple[str, ...]
+    facts: dict[str, Any]
+    scaler: StandardScaler
+    model: Any
+
+    def scores(self, embeddings: npt.NDArray) -> Floats:
+        """Probabilities (clips, classes) of embeddings (clips, features); rows add up to 1."""
+        return self.model.predict_proba(self.scaler.transform(embeddings.astype(np.float64)))
+
+
+@dataclass(frozen=True)
+class _Centroids:
+    """Nearest class mean; scores as if each class were a round Gaussian of the pooled within-class variance."""
+
+    centres: Floats
+    variance: float
+
+    def predict_proba(self, points: Floats) -> Floats:
+        away = (points**2).sum(1)[:, None] - 2 * points @ self.centres.T + (self.centres**2).sum(1)
+        logits = -(away - away.min(axis=1, keepdims=True)) / (2 * self.variance)
+        odds = np.exp(logits)
+        return odds / odds.sum(axis=1, keepdims=True)
+
+
+def mel_statistics(spectrograms: npt.NDArray) -> npt.NDArray[np.float32]:
+    """Mean and standard deviation over time of each mel band: (clips, bands, frames) to (clips, 2 x bands)."""
+    pictures = spectrograms.astype(np.float32)
+    return np.concatenate([pictures.mean(axis=2), pictures.std(axis=2)], axis=1)
+
+
+def fit_probe(
+    kind: ProbeKind, embeddings: npt.NDArray, labels: Sequence[str], origins: Sequence[str], seed: int
+) -> Probe:
+    """Fit a probe on training rows.
+
+    linear: logistic regression, classes weighted alike since balanced accuracy is the score. Its strength is chosen by
+    balanced accuracy in 3 folds by origin inside the training rows (ties go to the stronger hold); fixed at 0.01 where
+    a class has fewer than 3 origins. knn: 5 nearest, Euclidean, weighted by closeness. centroid: nearest class mean.
+
+    Args:
+        embeddings: (clips, features), finite.
+        labels: class of each clip.
+        origins: origin of each clip.
+        seed: of the folds in which the strength is chosen.
+
+    Raises IncompatibleError for fewer than two classes, and for values that aren't finite.
+    """
+    truth = np.asarray(labels, dtype=object)
+    classes = tuple(sorted(set(labels)))
+    if len(classes) < 2:
+        found = f"these {len(truth)} are of: {', '.join(classes) or 'none'}"
+        raise IncompatibleError(f"a probe needs training clips of two classes or more; {found}")
+    if not np.isfinite(embeddings).all():
+        raise IncompatibleError("the embeddings hold values that aren't finite; the model that made them has diverged")
+    scaler = StandardScaler().fit(embeddings.astype(np.float64))
+    points = scaler.transform(embeddings.astype(np.float64))
+    codes = np.searchsorted(np.array(classes), truth.astype(str))
+    facts: dict[str, Any] = {"kind": kind, "clips": len(truth), "origins": len(set(origins))}
+    if kind == "linear":
+        strength, why = _choose_strength(embeddings, codes, origins, seed)
+        model: Any = _logistic(strength, points, codes)
+        facts |= {"strength": strength, "chosen": why, "converged": int(model.n_iter_.max()) < ITERATIONS}
+    elif kind == "knn":
+        neighbours = min(NEIGHBOURS, len(truth))
+        model = KNeighborsClassifier(neighbours, weights="distance").fit(points, codes)
+        facts["neighbours"] = neighbours
+    else:
+        model = _centroids(points, codes)
+    return Probe(kind, classes, facts, scaler, model)
+
+
+def _choose_strength(
+    embeddings: npt.NDArray, codes: npt.NDArray, origins: Sequence[str], seed: int
+) -> tuple[float, str]:
+    """The strength with the best mean balanced accuracy over folds by origin, and how it was found."""
+    groups = np.unique(np.asarray(origins, dtype=object).astype(str), return_inverse=True)[1]
+    fewest = min(len(set(groups[codes == code])) for code in np.unique(codes))
+    if fewest < CHOICE_FOLDS:
+        return FALLBACK_STRENGTH, f"fixed: a class has {fewest} origins in training, a choice needs {CHOICE_FOLDS}"
+    folds = StratifiedGroupKFold(CHOICE_FOLDS, shuffle=True, random_state=derive(seed, "probe") % 2**32)
+    classes = ClassList(tuple(str(code) for code in range(codes.max() + 1)))
+    totals = np.zeros(len(STRENGTHS))
+    for inner, outer in folds.split(embeddings, codes, groups):
+        scaler = StandardScaler().fit(embeddings[inner].astype(np.float64))
+        points, held = (scaler.transform(embeddings[rows].astype(np.float64)) for rows in (inner, outer))
+        for place, strength in enumerate(STRENGTHS):
+            answers = _logistic(strength, points, codes[inner]).predict(held)
+            totals[place] += balanced_accuracy(confusion(codes[outer], answers, classes))
+    return STRENGTHS[int(totals.argmax())], f"by {CHOICE_FOLDS} folds by origin inside the training rows"
+
+
+def _logistic(strength: float, points: Floats, codes: npt.NDArray) -> LogisticRegression:
+    """Fit; whether it converged is told in the probe's facts, so scikit-learn's warning isn't shown as well."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return LogisticRegression(C=strength, class_weight="balanced", max_iter=ITERATIONS).fit(points, codes)
+
+
+def _centroids(points: Floats, codes: npt.NDArray) -> _Centroids:
+    centres = np.stack([points[codes == code].mean(axis=0) for code in range(codes.max() + 1)])
+    variance = float(((points - centres[codes]) ** 2).mean())
+    return _Centroids(centres, variance or 1.0)

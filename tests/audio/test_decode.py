@@ -94,7 +94,7 @@ def test_one_reader_goes_from_file_to_file(tmp_path: Path) -> None:
 def test_a_cut_off_file_is_refused(recording: Path) -> None:
     data = recording.read_bytes()
     recording.write_bytes(data[: len(data) // 2])
-    with pytest.raises(BadInput, match=f"{recording.name}.*(cut off|corrupt)"):
+    with pytest.raises(BadInput, match=rf"{recording.name}.*(cut off|corrupt)"):
         list(stream_blocks(recording))
 
 
@@ -116,7 +116,7 @@ def test_broken_files_name_themselves(tmp_path: Path, suffix: str) -> None:
     garbage.write_bytes(bytes(range(256)) * 40)
     with pytest.raises(BadInput, match=r"empty.*0 bytes"):
         probe(empty)
-    with pytest.raises(BadInput, match="garbage.*(isn't readable|no samples|corrupt)"):
+    with pytest.raises(BadInput, match=r"garbage.*(isn't readable|no samples|corrupt)"):
         list(stream_blocks(garbage))
     with pytest.raises(BadInput, match=r"missing.*no such file"):
         probe(tmp_path / f"missing.{suffix}")

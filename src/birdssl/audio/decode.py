@@ -1,8 +1,8 @@
 """Audio files as float32 samples: any channel or their mean, any stretch of time, and nothing of a broken file.
 
-WAV and FLAC are read where asked. MP3 and OGG are decoded forward from their start in blocks of a fixed size: libsndfile
-1.2.2 returns other samples after a seek than a whole decode does (libsndfile issue 885 for OGG; the bit reservoir for
-MP3), and mono MP3 even differs in the last bit with the size of the read. So the samples at a place are always the
+WAV and FLAC are read where asked. MP3 and OGG are decoded forward from their start in blocks of a fixed size, since
+libsndfile 1.2.2 returns other samples after a seek than a whole decode does (its issue 885 for OGG; the bit reservoir
+for MP3), and mono MP3 even differs in the last bit with the size of the read. So the samples at a place are always the
 same, however one gets there.
 """
 

@@ -7,13 +7,14 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from birdssl.artifacts.artifact import LOG
-from birdssl.errors import BadInput
+from birdssl.errors import BadInput, BirdsslError
 from birdssl.stages.contract import Stage, Unit
 from birdssl.stages.journal import Journal, reject_unit
 
@@ -60,6 +61,11 @@ def _execute_in_processes(stage: Stage[Any], units: list[Unit], jobs: int) -> It
                 finished = next(as_completed(running))
                 running.discard(finished)
                 yield finished.result()
+        except BrokenProcessPool:
+            raise BirdsslError(
+                "a worker process was ended from outside, often for want of memory; what is done is kept: "
+                f"give the same command again, with fewer --jobs than {jobs}"
+            ) from None
         except BaseException:
             # Units are atomic, so a worker can be ended in the middle of one.
             pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,40 @@
+"""What reaches the terminal: data on stdout, messages on stderr."""
+
+import json
+import logging
+import sys
+from typing import Any
+
+
+class Plain(logging.Formatter):
+    """Messages without decoration; warnings and errors say what they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """`info` as it is, the rest with its level in front."""
+        text = record.getMessage()
+        return text if record.levelno == logging.INFO else f"{record.levelname.lower()}: {text}"
+
+
+def log_to_stderr(quiet: bool) -> None:
+    """Send birdssl's messages to stderr, once a process."""
+    logger = logging.getLogger("birdssl")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Plain())
+    handler.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+
+def say(text: str) -> None:
+    """One message on stderr."""
+    print(text, file=sys.stderr)
+
+
+def print_data(value: Any, text: str, as_json: bool) -> None:
+    """The result on stdout: one JSON object, or the text for a person when there is one."""
+    if as_json:
+        print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    elif text:
+        print(text)

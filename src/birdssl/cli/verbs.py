@@ -1,0 +1,29 @@
+"""The command tree: every stage verb with its settings, and how its stage is found when it's run.
+
+A loader imports its stage when called, so that help and usage errors start without numpy or torch.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from birdssl.settings.base import Settings
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A stage on the command line."""
+
+    settings: type[Settings]
+    stage: Callable[[], type[Any]]  # imports and returns the Stage class
+    inputs: str  # metavar of the inputs; empty when the verb has none
+    lists: bool = False  # whether it reads --files-from
+
+
+def _segment() -> type[Any]:
+    from birdssl.stages.segment import Segment
+
+    return Segment
+
+
+VERBS: dict[str, Verb] = {}

@@ -1,0 +1,142 @@
+"""Every encoder: built, trained one step at 256 x 256, saved, loaded, and embedding the same."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from birdssl.artifacts.weights import read_weights, write_weights
+from birdssl.errors import IncompatibleError, NoInputError
+from birdssl.models.encoder import Encoder
+from birdssl.models.heads import build_head
+from birdssl.models.initial import seeded_weights
+from birdssl.models.registry import ENCODERS, build_encoder
+from birdssl.training.saved_model import ModelSpec, load_model, prepare, save_model
+
+FRONTEND = {"sample_rate": 44100, "clip_seconds": 3.0}
+CLASSES = ("frog", "bird", "none")
+
+
+def images(count: int, height: int, width: int) -> Tensor:
+    draw = torch.Generator().manual_seed(count)
+    return torch.randint(0, 256, (count, height, width), generator=draw, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_train_save_load_embed(name: str, tmp_path: Path) -> None:
+    with seeded_weights(3):
+        encoder = build_encoder(name, height=256, width=256)
+        head = build_head(name, encoder.features, len(CLASSES))
+    spec = ModelSpec(FRONTEND, CLASSES, thresholds={"frog": 0.5}, provenance={"epoch": 1})
+    clips = prepare(images(2, 256, 256), spec.normalisation)
+    before = [parameter.detach().clone() for parameter in encoder.parameters()]
+    optimiser = torch.optim.SGD([*encoder.parameters(), *head.parameters()], lr=0.01)
+    loss = nn.functional.cross_entropy(head(encoder(clips)), torch.tensor([0, 2]))
+    loss.backward()
+    optimiser.step()
+    assert torch.isfinite(loss)
+    assert not all(torch.equal(old, new) for old, new in zip(before, encoder.parameters(), strict=True))
+
+    save_model(tmp_path, encoder.eval(), head.eval(), spec)
+    saved = load_model(tmp_path)
+    assert saved.head is not None
+    assert (saved.encoder.name, saved.encoder.options) == (encoder.name, encoder.options)
+    assert saved.spec == spec
+    assert saved.classes == CLASSES
+    with torch.no_grad():
+        embeddings = saved.encoder(clips)
+        assert embeddings.shape == (2, encoder.features)
+        assert torch.equal(embeddings, encoder(clips))
+        assert torch.equal(saved.head(embeddings), head(encoder(clips)))
+    assert {path.name for path in tmp_path.iterdir()} == {"model.json", "encoder.safetensors", "head.safetensors"}
+
+
+def small_encoder(seed: int = 1) -> Encoder:
+    with seeded_weights(seed):
+        return build_encoder("simplecnn", height=100, width=32)
+
+
+def test_same_model_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        save_model(tmp_path / name, small_encoder(), None, ModelSpec(FRONTEND))
+    for file in ("model.json", "encoder.safetensors"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_saving_without_head_removes_an_old_one(tmp_path: Path) -> None:
+    encoder = small_encoder()
+    save_model(tmp_path, encoder, build_head("simplecnn", encoder.features, 1), ModelSpec(FRONTEND, ("frog",)))
+    save_model(tmp_path, encoder, None, ModelSpec(FRONTEND))
+    assert load_model(tmp_path).head is None
+    assert not (tmp_path / "head.safetensors").exists()
+
+
+def test_classes_must_fit_the_head(tmp_path: Path) -> None:
+    encoder = small_encoder()
+    head = build_head("simplecnn", encoder.features, 2)
+    with pytest.raises(ValueError, match="2 scores for 1 classes"):
+        save_model(tmp_path, encoder, head, ModelSpec(FRONTEND, ("frog",)))
+    with pytest.raises(ValueError, match="0 scores for 1 classes"):
+        save_model(tmp_path, encoder, None, ModelSpec(FRONTEND, ("frog",)))
+
+
+def test_prepare_by_hand() -> None:
+    grey = torch.tensor([[[0, 51, 255]]], dtype=torch.uint8)
+    assert prepare(grey, {"offset": 0.0, "scale": 255.0}).flatten().tolist() == pytest.approx([0, 0.2, 1])
+    assert prepare(grey, {"offset": 51.0, "scale": 102.0}).flatten().tolist() == pytest.approx([-0.5, 0, 2])
+    assert prepare(grey, {"offset": 0.0, "scale": 255.0}).shape == (1, 1, 1, 3)
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(NoInputError, match=r"holds no model\.json.*pretrain"):
+        load_model(tmp_path)
+
+
+def rewrite(folder: Path, **changes: object) -> None:
+    path = folder / "model.json"
+    description = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({key: value for key, value in description.items() if value != "remove"}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema": 2}, "newer birdssl: update"),
+        ({"schema": "x"}, "make the model anew"),
+        ({"schema": "remove"}, "schema None"),
+        ({"classes": "remove"}, "no 'classes'"),
+        ({"encoder": {"name": "vgg", "options": {"height": 100, "width": 32}, "features": 1}}, '"vgg"'),
+        ({"encoder": {"name": "simplecnn", "options": {"height": 100}, "features": 48}}, "can't build"),
+        ({"encoder": {"name": "simplecnn", "options": {"height": 100, "width": 32, "x": 1}, "features": 48}}, '"x"'),
+        ({"head": {"kind": "simplecnn", "penultimate": 64}, "classes": ["a"]}, "head.safetensors"),
+    ],
+)
+def test_descriptions_that_do_not_hold(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    save_model(tmp_path, small_encoder(), None, ModelSpec(FRONTEND))
+    rewrite(tmp_path, **changes)
+    with pytest.raises((IncompatibleError, NoInputError), match=message):
+        load_model(tmp_path)
+
+
+def test_damaged_description(tmp_path: Path) -> None:
+    save_model(tmp_path, small_encoder(), None, ModelSpec(FRONTEND))
+    (tmp_path / "model.json").write_text("{")
+    with pytest.raises(IncompatibleError, match="isn't readable as JSON"):
+        load_model(tmp_path)
+
+
+def test_weights_of_another_model(tmp_path: Path) -> None:
+    save_model(tmp_path, small_encoder(), None, ModelSpec(FRONTEND))
+    path = tmp_path / "encoder.safetensors"
+    weights = read_weights(path)
+    write_weights(path, {name: tensor for name, tensor in weights.items() if name != "layers.0.bias"})
+    with pytest.raises(IncompatibleError, match=r"encoder\.safetensors lacks the tensor layers\.0\.bias"):
+        load_model(tmp_path)
+    write_weights(path, {**weights, "layers.0.bias": torch.zeros(5)})
+    with pytest.raises(IncompatibleError, match=r"shape \(5,\).*asks for \(24,\)"):
+        load_model(tmp_path)
+    write_weights(path, {**weights, "extra": torch.zeros(5)})
+    with pytest.raises(IncompatibleError, match="holds extra"):
+        load_model(tmp_path)

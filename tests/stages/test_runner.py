@@ -18,7 +18,7 @@ from birdssl.settings.run import RunOptions
 from birdssl.stages.runner import run
 
 sys.path.insert(0, str(Path(__file__).parent))  # worker processes must find the toy stage by name
-from toy import Double, DoubleSettings, folder_bytes  # noqa: E402
+from toy import Double, DoubleSettings, folder_bytes
 
 
 @pytest.fixture

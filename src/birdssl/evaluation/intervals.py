@@ -78,7 +78,10 @@ class Bootstrap:
 
 @dataclass(frozen=True)
 class FoldTest:
-    """Two-tailed paired t-test over folds (P1), plain and corrected for overlapping training parts."""
+    """Two-tailed paired t-test over folds (P1), plain and corrected for overlapping training parts.
+
+    The p values are NaN where all folds differ by the same amount, since nothing is then known of their spread.
+    """
 
     folds: int
     difference: float
@@ -160,7 +163,7 @@ def paired_folds(first: Sequence[float], second: Sequence[float]) -> FoldTest | 
 
 def _two_tailed(mean: float, variance: float, freedom: int) -> float:
     if variance == 0:
-        return 1.0 if mean == 0 else 0.0
+        return float("nan")
     return float(2 * stats.t.sf(abs(mean) / variance**0.5, freedom))
 
 

@@ -1,0 +1,204 @@
+"""From answers to results: scores of each system, comparisons of pairs, and what to be careful about, as JSON values.
+
+Answers are a table with one row for each clip and model that scored it:
+    system      name under which models are put together: folds, or one model
+    model_fold  the fold that the model was not trained on; null where there is none
+    id, origin  of the clip
+    truth       its label
+    predicted   the model's answer
+A system with several models is scored by each clip's share of models that were right. Where all models score the same
+clips (P1's five folds on one test set) that is the mean over folds; where each model scores its own held-out fold it is
+the score of all clips together, each answered by the one model that hadn't seen it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from birdssl.evaluation.intervals import (
+    DRAWS,
+    LEVEL,
+    FoldTest,
+    Interval,
+    Tally,
+    bootstrap,
+    difference,
+    paired_folds,
+    tally,
+    verdict,
+)
+from birdssl.evaluation.metrics import ClassList, balanced_accuracy, chance, confusion
+
+# With more systems than this, only pairs with the baseline (or the first system) are compared.
+ALL_PAIRS = 6
+# Below this many origins an interval is rough even after widening; the reader is told.
+FEW_ORIGINS = 20
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """How intervals are made: seed, number of draws, and level such as 0.95."""
+
+    seed: int
+    draws: int = DRAWS
+    level: float = LEVEL
+
+
+def score(answers: pl.DataFrame, classes: ClassList, doubt: Doubt, baseline: str | None = None) -> dict[str, Any]:
+    """Score every system in the table, the baseline first, and compare them in pairs.
+
+    Only rows whose truth is a class of interest may be given. Returns data, chance, systems, comparisons and notes.
+    """
+    names = list(dict.fromkeys(answers["system"].to_list()))
+    if baseline is not None:
+        names = [baseline, *(name for name in names if name != baseline)]
+    parts = {name: answers.filter(pl.col("system") == name) for name in names}
+    systems = [score_system(name, parts[name], classes, doubt, name == baseline) for name in names]
+    data = describe(answers, classes)
+    present = [row["clips"] for row in data["classes"]]
+    return {
+        "data": data,
+        "chance": {"balanced_accuracy": _round(chance(present)), "classes": int(np.count_nonzero(present))},
+        "systems": systems,
+        "comparisons": [compare(parts[first], parts[second], classes, doubt) for second, first in pairs(names)],
+        "notes": notes(data, systems),
+    }
+
+
+def pairs(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Which systems are compared: all pairs, or with the first one only where there are more than `ALL_PAIRS`."""
+    return [pair for pair in combinations(names, 2) if len(names) <= ALL_PAIRS or pair[0] == names[0]]
+
+
+def score_system(name: str, rows: pl.DataFrame, classes: ClassList, doubt: Doubt, is_baseline: bool) -> dict[str, Any]:
+    """Scores of one system over its models."""
+    found = tally_clips(clips_of(rows), classes)
+    sure = bootstrap(found, doubt.seed, doubt.draws, doubt.level)
+    clips, origins = found.clips.sum(axis=0).astype(int), found.origins_per_class()
+    recall = [
+        {"class": label, "clips": int(clips[place]), "origins": int(origins[place]), **interval(sure.recalls[place])}
+        for place, label in enumerate(classes.scored)
+    ]
+    return {
+        "name": name,
+        "baseline": is_baseline,
+        "clips": int(clips.sum()),
+        "origins": found.origins,
+        "balanced_accuracy": interval(sure.balanced_accuracy),
+        "draws_without_a_class": sure.draws_without_a_class,
+        "folds": fold_scores(rows, classes),
+        "recall": recall,
+        "confusion": {"rows": list(classes.scored), "columns": list(classes.answers),
+                      "counts": confusion_of(rows, classes).tolist()},
+    }  # fmt: skip
+
+
+def clips_of(rows: pl.DataFrame) -> pl.DataFrame:
+    """One row a clip, in order of id: origin, truth and `right`, the share of models that answered rightly."""
+    right = (pl.col("truth") == pl.col("predicted")).cast(pl.Float64).mean()
+    return rows.group_by("id").agg(pl.col("origin", "truth").first(), right.alias("right")).sort("id")
+
+
+def tally_clips(clips: pl.DataFrame, classes: ClassList) -> Tally:
+    """Add clips up by origin and class of interest."""
+    truth = classes.truth(clips["truth"].to_list())
+    return tally(truth, clips["right"].to_numpy(), clips["origin"].to_list(), len(classes.scored))
+
+
+def confusion_of(rows: pl.DataFrame, classes: ClassList) -> np.ndarray:
+    """Answers counted over all models, (scored, answers)."""
+    return confusion(classes.truth(rows["truth"]), classes.predicted(rows["predicted"]), classes)
+
+
+def fold_scores(rows: pl.DataFrame, classes: ClassList) -> dict[str, Any]:
+    """Balanced accuracy of each model, their mean and sample deviation (n - 1), and whether they share their clips."""
+    folds = rows["model_fold"].unique().sort().to_list()
+    parts = [rows.filter(pl.col("model_fold").eq_missing(fold)) for fold in folds]
+    scores = [balanced_accuracy(confusion_of(part, classes)) for part in parts]
+    shared = all(set(part["id"]) == set(parts[0]["id"]) for part in parts)
+    deviation = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
+    return {
+        "fold": folds,
+        "balanced_accuracy": [_round(value) for value in scores],
+        "mean": _round(float(np.mean(scores))),
+        "deviation": _round(deviation),
+        "same_clips": shared,
+    }
+
+
+def compare(first: pl.DataFrame, second: pl.DataFrame, classes: ClassList, doubt: Doubt) -> dict[str, Any]:
+    """Balanced accuracy of the first less the second on the clips that both scored."""
+    name, other = (str(rows["system"][0]) for rows in (first, second))
+    left, right = clips_of(first), clips_of(second)
+    left = left.join(right.select("id"), on="id", how="semi").sort("id")
+    right = right.join(left.select("id"), on="id", how="semi").sort("id")
+    base = {"first": name, "second": other, "clips": len(left)}
+    if left.is_empty():
+        return base | {"origins": 0, "difference": None, "verdict": f"{name} and {other} share no clip"}
+    sides = tally_clips(left, classes), tally_clips(right, classes)
+    gap = difference(*sides, doubt.seed, doubt.draws, doubt.level)
+    return base | {
+        "origins": sides[0].origins,
+        "difference": interval(gap),
+        "verdict": verdict(name, other, gap),
+        "folds": _fold_test(first, second, classes),
+    }
+
+
+def _fold_test(first: pl.DataFrame, second: pl.DataFrame, classes: ClassList) -> dict[str, Any] | None:
+    left, right = fold_scores(first, classes), fold_scores(second, classes)
+    if left["fold"] != right["fold"] or None in left["fold"]:
+        return None
+    found: FoldTest | None = paired_folds(left["balanced_accuracy"], right["balanced_accuracy"])
+    if found is None:
+        return None
+    return {"folds": found.folds, "difference": _round(found.difference), "p": _round(found.p),
+            "p_corrected": _round(found.p_corrected)}  # fmt: skip
+
+
+def describe(answers: pl.DataFrame, classes: ClassList) -> dict[str, Any]:
+    """What was scored: clips and origins, in all and of each class."""
+    clips = answers.unique("id")
+    counts = {row["truth"]: row for row in clips.group_by("truth").agg(
+        pl.len().alias("clips"), pl.col("origin").n_unique().alias("origins")).to_dicts()}  # fmt: skip
+    none = {"clips": 0, "origins": 0}
+    table = [{"class": label, **{key: counts.get(label, none)[key] for key in none}} for label in classes.scored]
+    return {"clips": len(clips), "origins": clips["origin"].n_unique(), "classes": table,
+            "other_answers": list(classes.others)}  # fmt: skip
+
+
+def notes(data: dict[str, Any], systems: Sequence[dict[str, Any]]) -> list[str]:
+    """What a careful reader should know before believing the numbers."""
+    found = []
+    if data["origins"] < FEW_ORIGINS:
+        found.append(
+            f"The scored clips come from {data['origins']} origins only. Clips of one origin sound alike, so the "
+            "intervals are wide, and still rough: score more recordings before deciding anything on them."
+        )
+    lonely = [row["class"] for row in data["classes"] if row["origins"] == 1]
+    if lonely:
+        found.append(
+            f"One origin only, so nothing is known of how recall varies between recordings: {', '.join(lonely)}."
+        )
+    absent = [row["class"] for row in data["classes"] if row["clips"] == 0]
+    if absent:
+        found.append(f"No clip to score, so left out of the mean: {', '.join(absent)}.")
+    counts = {system["clips"] for system in systems}
+    if len(counts) > 1:
+        found.append("The systems were not scored on the same clips; comparisons use the clips that both scored.")
+    return found
+
+
+def interval(found: Interval) -> dict[str, Any]:
+    """An interval as JSON values."""
+    values = {"value": _round(found.estimate), "low": _round(found.low), "high": _round(found.high)}
+    return values | ({"why_no_interval": found.reason} if found.reason else {})
+
+
+def _round(value: float | None) -> float | None:
+    """Six digits behind the point; what isn't a number is null, since JSON has no NaN."""
+    return None if value is None or np.isnan(value) else round(float(value), 6)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from birdssl.settings.base import Settings
+from birdssl.settings.synth import SynthSettings
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,12 @@ class Verb:
     lists: bool = False  # whether it reads --files-from
 
 
-def _segment() -> type[Any]:
-    from birdssl.stages.segment import Segment
+def _synth() -> type[Any]:
+    from birdssl.stages.synth import Synth
 
-    return Segment
+    return Synth
 
 
-VERBS: dict[str, Verb] = {}
+VERBS: dict[str, Verb] = {
+    "synth": Verb(SynthSettings, _synth, ""),
+}

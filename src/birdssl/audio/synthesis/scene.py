@@ -90,9 +90,9 @@ class Scene:
 
 
 def activity(species: Species, hour: float) -> float:
-    """How readily a species calls at an hour of the day: 1 at its best, 0.06 far from it."""
+    """How readily a species calls at an hour of the day: 1 at its best, 0.1 far from it."""
     away = min(min(abs(hour - best), 24 - abs(hour - best)) for best in species.hours)
-    return 0.06 + 0.94 * float(np.exp(-((away / 1.5) ** 2)))
+    return 0.1 + 0.9 * float(np.exp(-((away / 1.5) ** 2)))
 
 
 def plan_scene(
@@ -113,11 +113,14 @@ def plan_scene(
         for residents, weight in zip(site.residents, site.weights, strict=True)
     ])  # fmt: skip
     weights /= weights.sum()
-    mean_bout = float(np.sum(weights * [residents[0].species.bout for residents in site.residents]))
-    for _ in range(generator.poisson(calls_per_minute * seconds / 60 / mean_bout)):
+    kinds = [residents[0].species for residents in site.residents]
+    mean_bout = float(np.sum(weights * [kind.bout for kind in kinds]))
+    # Bouts that began before the recording still sound in it, so its first minute is no quieter than its last.
+    lead = 2 * max(kind.bout * (kind.pause + kind.parameters["seconds"]) for kind in kinds)
+    for _ in range(generator.poisson(calls_per_minute * (seconds + lead) / 60 / mean_bout)):
         residents = site.residents[generator.choice(len(weights), p=weights)]
         individual = residents[generator.integers(len(residents))]
-        calls += draw_bout(generator, individual, background, seconds)
+        calls += draw_bout(generator, individual, background, generator.uniform(-lead, seconds), seconds)
     calls.sort(key=lambda call: (call.start, call.seed))
     celsius = 19 - 6 * np.cos(2 * np.pi * (time.hour - 3) / 24) + generator.normal(0, 1.5)
     seed = int(generator.integers(2**62))
@@ -139,14 +142,17 @@ def draw_background(generator: np.random.Generator, site: Site, hour: float) -> 
 
 
 def draw_bout(
-    generator: np.random.Generator, individual: Individual, background: backgrounds.Background, seconds: float
+    generator: np.random.Generator,
+    individual: Individual,
+    background: backgrounds.Background,
+    start: float,
+    seconds: float,
 ) -> list[Call]:
-    """A run of calls of one individual from about one place, those that fit into the recording."""
+    """A run of calls of one individual from about one place, from `start` on; those that fit into the recording."""
     species = individual.species
     count = 1 + generator.poisson(max(species.bout - 1, 0))
     # Uniform over a disc out to about 110 m, but for the nearest metres; callers move a little.
     distance = float(np.clip(110 * np.sqrt(generator.random()), 6, None))
-    start = generator.uniform(-0.5 * species.pause, seconds)
     calls = []
     for _ in range(count):
         manner = individual.manner.times(draw_manner(generator, WITHIN_INDIVIDUAL))

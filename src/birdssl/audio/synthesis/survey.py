@@ -73,7 +73,7 @@ def draw_site(seed: int, number: int, kinds: tuple[Species, ...]) -> Site:
         )
         for kind in kinds
     )
-    weights = tuple(float(weight) for weight in np.exp(0.5 * draw.standard_normal(len(kinds))))
+    weights = tuple(float(weight) for weight in np.exp(0.4 * draw.standard_normal(len(kinds))))
     insects = tuple(
         Insects(float(draw.uniform(3800, 8500)), float(draw.uniform(150, 600)), float(draw.normal(34, 4)), beat)
         for beat in draw.choice([0.0, 7.0, 18.0, 32.0], size=int(draw.integers(1, 3)), replace=False).tolist()

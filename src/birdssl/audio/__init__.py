@@ -1,0 +1,1 @@
+"""Sound as numbers: decode, resample, augment, spectrogram; recorder names and metadata; synthesis of recordings."""

@@ -48,7 +48,7 @@ def test_a_verb_reads_its_own_table_of_a_shared_file(tmp_path: Path):
     [
         ({"sample_rate": "12"}, r"--sample-rate '12': must be a whole number, at least 1000 and at most 400000"),
         ({"sample_rate": "fast"}, r"--sample-rate 'fast': must be a whole number"),
-        ({"channel": "lefft"}, r"--channel 'lefft': did you mean 'left'\?; choices: mix, left"),
+        ({"channel": "lefft"}, r"--channel 'lefft': did you mean 'left'\? choices: mix, left"),
         ({"top": "0"}, r"--top '0': must be a number, more than 0"),
         ({"sample-rat": 1}, r"unknown setting 'sample-rat'; did you mean 'sample-rate'\?"),
         ({"shout": "perhaps"}, r"--shout 'perhaps': must be true or false"),

@@ -25,13 +25,16 @@ def setting(
     short: str | None = None,
     metavar: str | None = None,
     inherited: bool = False,
+    key: str | None = None,
+    commas: bool = True,
 ) -> Any:
     """Declare a field of a `Settings` class.
 
     `default` of `...` makes it required. `inherited` says that None means "as the input's stage.json says".
-    `short` is a one-letter flag such as "-r". The limits are inclusive for `ge` and `le`.
+    `short` is a one-letter flag such as "-r". The limits are inclusive for `ge` and `le`. `key` is the name outside
+    of Python where the field's own can't be used; `commas` says whether a list may be typed as one text with commas.
     """
-    extra: dict[str, Any] = {"short": short, "metavar": metavar, "inherited": inherited}
+    extra: dict[str, Any] = {"short": short, "metavar": metavar, "inherited": inherited, "key": key, "commas": commas}
     return Field(default, description=help, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
 
 
@@ -48,7 +51,13 @@ class Settings(BaseModel):
     @classmethod
     def flag(cls, name: str) -> str:
         """The long flag of a field: `sample_rate` is `--sample-rate`."""
-        return "--" + name.replace("_", "-")
+        return "--" + cls.key(name)
+
+    @classmethod
+    def key(cls, name: str) -> str:
+        """A field's name in flags and TOML files: `sample_rate` is `sample-rate`."""
+        field = cls.model_fields.get(name)
+        return (field and extra(field, "key")) or name.replace("_", "-")
 
     def record(self) -> dict[str, Any]:
         """The settings as JSON values, for stage.json; paths are written as they were given."""
@@ -58,6 +67,11 @@ class Settings(BaseModel):
 def summary(settings: type[Settings]) -> str:
     """First paragraph of the class's docstring, on one line."""
     return " ".join((settings.__doc__ or "").strip().split("\n\n")[0].split())
+
+
+def extra(field: FieldInfo, name: str) -> Any:
+    """What `setting` attached to a field under a name: short, metavar, inherited, key or commas."""
+    return field.json_schema_extra.get(name) if isinstance(field.json_schema_extra, dict) else None
 
 
 def plain_type(field: FieldInfo) -> tuple[Any, bool, bool]:
@@ -80,31 +94,52 @@ def choices(field: FieldInfo) -> list[str]:
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """A sentence fragment that names the closest known word, or lists them all when none is close."""
-    known = sorted(words)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+    known = sorted(set(words))
+    found = closest(word, known)
+    return f"did you mean {found!r}?" if found else f"known: {', '.join(known)}"
+
+
+def closest(word: str, words: Iterable[str]) -> str | None:
+    """The known word that a mistyped one most resembles, capitals aside, or that alone begins with it; else None."""
+    known = {item.lower(): item for item in sorted(set(words))}
+    word = word.lower()
+    begun = [item for item in known if len(word) > 2 and item.startswith(word)]
+    close = begun if len(begun) == 1 else difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return known[close[0]] if close else None
 
 
 def limits(field: FieldInfo) -> str:
     """The allowed range of a field in words, such as "at least 1 and at most 8", or an empty string."""
     words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
-    found = [f"{words[key]} {value:g}" for rule in field.metadata for key in words
+    found = [f"{words[key]} {number(value)}" for rule in field.metadata for key in words
              if (value := getattr(rule, key, None)) is not None]  # fmt: skip
     return " and ".join(found)
 
 
-def resolve(cls: type[Settings], verb: str, flags: Mapping[str, Any], config: Path | None = None) -> tuple[Any, dict]:
+def number(value: float) -> str:
+    """A limit or default as a person writes it: 44100, 0.05, 1000000."""
+    return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:g}"
+
+
+def resolve(
+    cls: type[Settings],
+    verb: str,
+    flags: Mapping[str, Any],
+    config: Path | None = None,
+    beside: type[Settings] | None = None,
+) -> tuple[Any, dict]:
     """Merge flags over BIRDSSL_<VERB>_<FIELD> variables over a TOML file over defaults, and check the result.
 
-    Returns the settings and, for every field that was given, where it came from ("flag", a variable's name or a file).
-    Raises UsageError for unknown keys, words outside the choices and values out of range.
+    The file may hold settings of `beside` too, which are left to it. Returns the settings and, for every field that
+    was given, where it came from ("flag", a variable's name or a file). Raises UsageError for unknown keys, words
+    outside the choices and values out of range.
     """
     given: dict[str, Any] = {}
     source: dict[str, str] = {}
-    for name, value in (read_config(config, verb, cls) if config else {}).items():
+    for name, value in (read_config(config, verb, cls, beside) if config else {}).items():
         given[name], source[name] = value, str(config)
     for name in cls.model_fields:
-        variable = environment_name(verb, name)
+        variable = environment_name(verb, cls.key(name))
         if os.environ.get(variable):
             given[name], source[name] = os.environ[variable], variable
     for name, value in flags.items():
@@ -113,33 +148,53 @@ def resolve(cls: type[Settings], verb: str, flags: Mapping[str, Any], config: Pa
     return check(cls, given, source), source
 
 
-def environment_name(verb: str, name: str) -> str:
+def environment_name(verb: str, key: str) -> str:
     """The variable that sets a field of a verb; options common to all verbs have no verb in their name."""
-    return "_".join(part for part in ("BIRDSSL", verb, name) if part).upper().replace("-", "_")
+    return "_".join(part for part in ("BIRDSSL", verb, key) if part).upper().replace("-", "_")
 
 
-def read_config(path: Path, verb: str, cls: type[Settings]) -> dict[str, Any]:
-    """Read a verb's settings from a TOML file: its `[verb]` table, or the whole file when it has no tables."""
+def read_config(
+    path: Path, verb: str, cls: type[Settings], beside: type[Settings] | None = None
+) -> dict[str, Any]:
+    """Read the settings of `cls` from a verb's table, or from the top of a TOML file that has no such table."""
+    table, known = config_table(path, verb), _keys(cls) | (_keys(beside) if beside else {})
+    found = {}
+    for key, value in table.items():
+        if key.replace("_", "-") not in known:
+            raise UsageError(f"--config {path}: unknown setting {key!r}; {nearest(key.replace('_', '-'), known)}")
+        if key.replace("_", "-") in _keys(cls):
+            found[known[key.replace("_", "-")]] = value
+    return found
+
+
+def config_table(path: Path, verb: str = "") -> dict[str, Any]:
+    """A TOML file's `[verb]` table, or, where it has none, its values outside of all tables."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(f"--config {path}: no such file") from None
+        raise UsageError(f"--config {path}: no such file; give a TOML file of settings") from None
+    except OSError as error:
+        raise UsageError(f"--config {path}: {error.strerror}; give a TOML file of settings") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"--config {path} is not TOML: {error}") from None
-    if verb in table and isinstance(table[verb], dict):
-        table = table[verb]
-    else:
-        table = {key: value for key, value in table.items() if not isinstance(value, dict)}
-    return {field_name(cls, key, f"{path}: "): value for key, value in table.items()}
+    if isinstance(table.get(verb), dict):
+        return dict(table[verb])
+    return {key: value for key, value in table.items() if not isinstance(value, dict)}
 
 
-def field_name(cls: type[Settings], key: str, where: str = "") -> str:
-    """A TOML key or flag's field name; raises UsageError with the nearest known name."""
-    name = key.replace("-", "_")
-    if name not in cls.model_fields:
-        known = [field.replace("_", "-") for field in cls.model_fields]
-        raise UsageError(f"{where}unknown setting {key!r}; {nearest(key.replace('_', '-'), known)}")
-    return name
+def _keys(cls: type[Settings]) -> dict[str, str]:
+    """Field names by their names in flags and TOML files."""
+    return {cls.key(name): name for name in cls.model_fields}
+
+
+def field_name(cls: type[Settings], key: str) -> str:
+    """The field of a TOML key, a flag's name or a field's own; raises UsageError with the nearest known name."""
+    known = _keys(cls)
+    if key in cls.model_fields:
+        return key
+    if key.replace("_", "-") not in known:
+        raise UsageError(f"unknown setting {key!r}; {nearest(key.replace('_', '-'), known)}")
+    return known[key.replace("_", "-")]
 
 
 def check(cls: type[Settings], given: Mapping[str, Any], source: Mapping[str, str] | None = None) -> Any:
@@ -158,6 +213,8 @@ def _split_list(field: FieldInfo, value: Any) -> Any:
     if not plain_type(field)[1] or value is None:
         return value
     items = [value] if isinstance(value, str) else list(value)
+    if extra(field, "commas") is False:
+        return items
     parts = [part for item in items for part in (item.split(",") if isinstance(item, str) else [item])]
     return [part.strip() if isinstance(part, str) else part for part in parts if part != ""]
 
@@ -172,11 +229,14 @@ def _complaint(cls: type[Settings], item: Any, source: Mapping[str, str]) -> str
     where = cls.flag(name) if origin == "flag" else f"{cls.flag(name)} (from {origin})"
     if item["type"] == "missing":
         return f"{where} is missing: {field.description}"
+    if item["type"] == "value_error":
+        return f"{where} {item['input']!r}: {str(item['msg']).removeprefix('Value error, ')}"
     if words := choices(field):
-        return f"{where} {item['input']!r}: {nearest(str(item['input']), words)}; choices: {', '.join(words)}"
-    if allowed := limits(field):
-        return f"{where} {item['input']!r}: must be {_kind(field)}, {allowed}"
-    return f"{where} {item['input']!r}: must be {_kind(field)}"
+        found = closest(str(item["input"]), words)
+        meant = f"did you mean {found!r}? " if found else ""
+        return f"{where} {item['input']!r}: {meant}choices: {', '.join(words)}"
+    allowed = limits(field)
+    return f"{where} {item['input']!r}: must be {_kind(field)}{', ' if allowed else ''}{allowed}"
 
 
 def _kind(field: FieldInfo) -> str:

@@ -38,7 +38,7 @@ from birdssl.artifacts.artifact import (
 )
 from birdssl.artifacts.atomic import TEMPORARY
 from birdssl.errors import BirdsslError, IncompatibleError, UsageError
-from birdssl.settings.run import RunOptions
+from birdssl.settings.run import RunOptions, reject_limit
 from birdssl.stages.contract import WORK, Stage, Unit, relative
 from birdssl.stages.journal import Journal, plan_digest
 from birdssl.stages.progress import track
@@ -65,7 +65,7 @@ def run(stage: Stage[Any], options: RunOptions | None = None) -> Outcome:
     since, and KeyboardInterrupt (state saved) on SIGINT and SIGTERM.
     """
     options = options or stage.options
-    check_reject_limit(options.max_rejects)
+    reject_limit(options.max_rejects)
     existing = _examine(stage.out, stage.verb)
     units = stage.plan()
     _refuse_twins(units)
@@ -330,20 +330,8 @@ def _logged_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def check_reject_limit(text: str) -> tuple[float, bool]:
-    """Read `--max-rejects`: (number, is a percentage). Raises UsageError for anything but N or N%."""
-    try:
-        value = float(text.removesuffix("%"))
-    except ValueError:
-        value = -1.0
-    percent = text.endswith("%")
-    if value < 0 or (percent and value > 100) or (not percent and value != int(value)):
-        raise UsageError(f"--max-rejects {text!r}: must be a count such as 10, or a share such as 5%")
-    return value, percent
-
-
 def _outcome(stage: Stage[Any], record: StageRecord, options: RunOptions, note: str) -> Outcome:
-    limit, percent = check_reject_limit(options.max_rejects)
+    limit, percent = reject_limit(options.max_rejects)
     counts = record.counts
     allowed = limit / 100 * counts["units"] if percent else limit
     code = DONE if counts["rejects"] <= allowed else DONE_WITH_REJECTS

@@ -1,0 +1,353 @@
+"""Annotations as people make them, read to one form: Raven selection tables, Audacity labels and CSV tables.
+
+Columns are found by name, in any order and any case. What a table says of whole files (a label without times, the
+origin, an official fold) is kept beside the annotations. `birdssl.artifacts.labelling` finds the recordings they mean
+and the clips they label.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from birdssl.errors import BadInput, UsageError
+
+KILOHERTZ = 1000.0
+
+# Names that tables in the field use, most telling first; compared without case, spaces and punctuation.
+LABEL_COLUMNS = ("annotation", "label", "labels", "species", "species code", "scientific name", "common name", "class",
+                 "class name", "category", "sound type", "call type", "tag", "code", "type")  # fmt: skip
+FILE_COLUMNS = ("path", "file path", "begin path", "file", "file name", "filename", "begin file", "sound files",
+                "audio", "audio file", "relative path", "recording", "recording name")  # fmt: skip
+START_COLUMNS = ("start", "start s", "start time", "start time s", "begin time s", "begin time", "start sec",
+                 "start seconds", "onset", "onset s", "offset s")  # fmt: skip
+END_COLUMNS = ("end", "end s", "end time", "end time s", "end sec", "end seconds", "offset", "offset time")
+DURATION_COLUMNS = ("duration", "duration s", "delta time s", "length s")
+LOW_COLUMNS = ("low freq hz", "low", "low freq", "low frequency", "freq min", "min freq", "low f", "low hz")
+HIGH_COLUMNS = ("high freq hz", "high", "high freq", "high frequency", "freq max", "max freq", "high f", "high hz")
+LOW_KILOHERTZ, HIGH_KILOHERTZ = ("bottom freq",), ("top freq",)  # warbleR's, in kHz
+ORIGIN_COLUMNS = ("origin", "source recording", "recording", "recording id", "src file", "individual")
+FOLD_COLUMNS = ("fold",)
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One mark: a label on a stretch of a recording, or on all of it where `start` and `end` are None.
+
+    Times are in seconds from the start of the recording, frequencies in Hz, None where unknown. `recording` is the
+    file as the table writes it, None where the table belongs to the recording beside it. `source` is table:line.
+    """
+
+    recording: str | None
+    label: str
+    start: float | None
+    end: float | None
+    low: float | None
+    high: float | None
+    source: str
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """What a CSV says of a whole file besides labels."""
+
+    recording: str
+    origin: str | None
+    fold: int | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """All that a table holds; `unlabelled` counts rows whose label is empty."""
+
+    path: Path
+    annotations: list[Annotation]
+    files: list[FileRow]
+    unlabelled: int = 0
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns that the user names, where the usual names don't fit; `label` is a constant for tables without any."""
+
+    label_column: str | None = None
+    file_column: str | None = None
+    origin_column: str | None = None
+    fold_column: str | None = None
+    label: str | None = None
+
+
+def read_text(path: Path) -> str:
+    """A table's text, as UTF-8, UTF-16 with its mark, or else as Windows wrote it. Raises BadInput if unreadable."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path}: can't be read ({error.strerror})") from None
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
+
+
+def is_raven(text: str) -> bool:
+    """Whether a text begins as a Raven selection table does."""
+    head = {_plain(name) for name in text.split("\n", 1)[0].split("\t")}
+    return {"begin time s", "end time s"} <= head
+
+
+def is_audacity(text: str) -> bool:
+    """Whether a text begins as Audacity's labels do: start, tab, end, tab, label."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return bool(lines) and _audacity_times(lines[0]) is not None
+
+
+def read_raven(path: Path, columns: Columns = Columns()) -> Table:
+    """Read a Raven selection table.
+
+    A selection that several views show (waveform and spectrogram) is one annotation. Where the table covers several
+    files as one, `Begin File` and `File Offset (s)` say where each selection lies.
+    Raises BadInput for a table that isn't Raven's, UsageError where no column holds labels.
+    """
+    rows, head = _rows(path, "\t")
+    if not {"begin time s", "end time s"} <= head.keys():
+        raise BadInput(f"{path}: isn't a Raven selection table: it has no columns Begin Time (s) and End Time (s)")
+    label = _label_column(path, head, columns)
+    file = columns.file_column or _first(head, ("begin path", "begin file"))
+    offset = _first(head, ("file offset s",))
+    if file and offset is None and len({row[_column(path, head, file)] for _, row in rows}) > 1:
+        raise BadInput(
+            f"{path}: names several files but has no column File Offset (s); export it again with that column"
+        )
+    annotations: list[Annotation] = []
+    for line, row in _one_view_each(rows, head, file):
+        where = f"{path.name}:{line}"
+        begin, end = (_number(row[head[name]], path, line) for name in ("begin time s", "end time s"))
+        start = _number(row[head[offset]], path, line) if file and offset else begin
+        low, high = (_optional(row, head, names, path, line) for names in (LOW_COLUMNS, HIGH_COLUMNS))
+        recording = row[_column(path, head, file)].strip() or None if file else None
+        text = columns.label if label is None else row[label].strip()
+        annotations.append(
+            _checked(Annotation(recording, text or "", start, start + end - begin, low, high, where), path)
+        )
+    return _table(path, annotations, [])
+
+
+def _one_view_each(
+    rows: list[tuple[int, list[str]]], head: dict[str, int], file: str | None
+) -> list[tuple[int, list[str]]]:
+    """One row for each selection, a spectrogram's where there is one, since only that has frequencies."""
+    if "selection" not in head or "view" not in head:
+        return rows
+    by = [head[name] for name in ("selection", "begin time s", "end time s")]
+    by += [head[_plain(file)]] if file else []
+    kept: dict[tuple[str, ...], tuple[int, list[str]]] = {}
+    for line, row in rows:
+        key = tuple(row[index] for index in by)
+        if key not in kept or (
+            row[head["view"]].startswith("Spectrogram") and not kept[key][1][head["view"]].startswith("Spectrogram")
+        ):
+            kept[key] = (line, row)
+    return list(kept.values())
+
+
+def read_audacity(path: Path, columns: Columns = Columns()) -> Table:
+    """Read Audacity's exported labels: `start<tab>end<tab>label`, each perhaps followed by `\\<tab>low<tab>high`.
+
+    Raises BadInput for a line that is neither.
+    """
+    annotations: list[Annotation] = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if line.startswith("\\"):
+            parts = line.split("\t")
+            if annotations and len(parts) >= 3:
+                annotations[-1] = replace(annotations[-1], low=_frequency(parts[1]), high=_frequency(parts[2]))
+        elif line.strip():
+            times = _audacity_times(line)
+            if times is None:
+                raise BadInput(f"{path}:{number}: {line[:60]!r} isn't start, end and label, separated by tabs")
+            parts = line.split("\t", 2)
+            text = parts[2].strip() if len(parts) > 2 else ""
+            made = Annotation(None, text or columns.label or "", *times, None, None, f"{path.name}:{number}")
+            annotations.append(_checked(made, path))
+    return _table(path, annotations, [])
+
+
+def _audacity_times(line: str) -> tuple[float, float] | None:
+    parts = line.split("\t")
+    try:
+        return (_float(parts[0]), _float(parts[1])) if len(parts) >= 2 else None
+    except ValueError:
+        return None
+
+
+def _frequency(text: str) -> float | None:
+    """A bound of an Audacity label in Hz; it writes -1 for none."""
+    try:
+        value = _float(text)
+    except ValueError:
+        return None
+    return value if value >= 0 else None
+
+
+def read_csv(path: Path, columns: Columns = Columns()) -> Table:
+    """Read a table with a row for each mark or each file, separated by commas, semicolons or tabs.
+
+    It needs a column of files. Without a column of starts, its labels are of whole files. A column `recording` beside
+    one of paths is taken for the origin: the source that several files were cut from. Every row gives a FileRow.
+    Raises BadInput for a row that can't be read, UsageError for columns that are missing.
+    """
+    text = read_text(path)
+    first = text.split("\n", 1)[0]
+    rows, head = _rows(path, max(",;\t", key=first.count))
+    file = _named(path, head, columns.file_column, FILE_COLUMNS)
+    if file is None:
+        raise UsageError(f"{path}: no column names the files; its columns: {_list(head)}; name it with --file-column")
+    label = _label_column(path, head, columns, required=False)
+    origin = _named(path, head, columns.origin_column, ORIGIN_COLUMNS, other_than=file)
+    fold = _named(path, head, columns.fold_column, FOLD_COLUMNS)
+    annotations, files = [], []
+    for line, row in rows:
+        where, name = f"{path.name}:{line}", row[file].strip()
+        text = columns.label or "" if label is None else row[label].strip()
+        if not name:
+            raise BadInput(f"{path}:{line}: its file is empty")
+        start, end = _times(row, head, path, line)
+        low = _optional(row, head, LOW_COLUMNS, path, line) or _optional(
+            row, head, LOW_KILOHERTZ, path, line, KILOHERTZ
+        )
+        high = _optional(row, head, HIGH_COLUMNS, path, line) or _optional(
+            row, head, HIGH_KILOHERTZ, path, line, KILOHERTZ
+        )
+        annotations.append(_checked(Annotation(name, text, start, end, low, high, where), path))
+        source = row[origin].strip() or None if origin is not None else None
+        files.append(FileRow(name, source, _whole(row[fold], path, line) if fold is not None else None, where))
+    return _table(path, annotations, files)
+
+
+def _times(row: Sequence[str], head: dict[str, int], path: Path, line: int) -> tuple[float | None, float | None]:
+    """Start and end of a row; both None for a row on a whole file."""
+    start = _optional(row, head, START_COLUMNS, path, line)
+    end = _optional(row, head, END_COLUMNS, path, line)
+    if start is None and end is None:
+        return None, None
+    if start is None:
+        raise BadInput(f"{path}:{line}: has an end but no start")
+    if end is None:
+        length = _optional(row, head, DURATION_COLUMNS, path, line)
+        if length is None:
+            raise BadInput(f"{path}:{line}: has a start but neither an end nor a duration")
+        end = start + length
+    return start, end
+
+
+def _table(path: Path, annotations: Iterable[Annotation], files: list[FileRow]) -> Table:
+    """A table without its empty labels, which are counted."""
+    marks = list(annotations)
+    labelled = [mark for mark in marks if mark.label]
+    return Table(path, labelled, files, len(marks) - len(labelled))
+
+
+def _checked(mark: Annotation, path: Path) -> Annotation:
+    if mark.start is not None and mark.end is not None and (mark.start < 0 or mark.end < mark.start):
+        raise BadInput(
+            f"{path.parent / mark.source}: runs from {mark.start:g} s to {mark.end:g} s; expected 0 <= start <= end"
+        )
+    return mark
+
+
+def _rows(path: Path, delimiter: str) -> tuple[list[tuple[int, list[str]]], dict[str, int]]:
+    """Rows with their line numbers, as long as the heading, and the columns by plain name."""
+    reader = csv.reader(io.StringIO(read_text(path)), delimiter=delimiter)
+    try:
+        heading = next(reader, [])
+        head = {_plain(name): index for index, name in reversed(list(enumerate(heading)))}
+        rows = [
+            (reader.line_num, [*row, *[""] * (len(heading) - len(row))])
+            for row in reader
+            if any(cell.strip() for cell in row)
+        ]
+    except csv.Error as error:
+        raise BadInput(f"{path}:{reader.line_num}: can't be read as a table ({error})") from None
+    return rows, head
+
+
+def _plain(name: str) -> str:
+    """A column's name without case, punctuation and units' brackets: "Begin Time (s)" is "begin time s"."""
+    return " ".join(re.findall(r"[a-z0-9]+", name.lower()))
+
+
+def _first(head: dict[str, int], names: Sequence[str]) -> str | None:
+    return next((name for name in names if name in head), None)
+
+
+def _column(path: Path, head: dict[str, int], name: str) -> int:
+    if _plain(name) not in head:
+        raise UsageError(f"{path}: has no column {name!r}; its columns: {_list(head)}")
+    return head[_plain(name)]
+
+
+def _named(
+    path: Path, head: dict[str, int], given: str | None, usual: Sequence[str], other_than: int | None = None
+) -> int | None:
+    """Index of the column that the user names, or of the first usual one that isn't taken already."""
+    if given is not None:
+        return _column(path, head, given)
+    return next((head[name] for name in usual if name in head and head[name] != other_than), None)
+
+
+def _label_column(path: Path, head: dict[str, int], columns: Columns, required: bool = True) -> int | None:
+    """The column of labels; None where every row gets the user's one label, or none is needed."""
+    if columns.label_column is not None:
+        return _column(path, head, columns.label_column)
+    if columns.label is not None:
+        return None
+    found = _first(head, LABEL_COLUMNS)
+    if found is None and required:
+        raise UsageError(
+            f"{path}: no column of labels is known among {_list(head)}; "
+            "name it with --label-column, or give every row one label with --label TEXT"
+        )
+    return None if found is None else head[found]
+
+
+def _list(head: dict[str, int]) -> str:
+    return ", ".join(repr(name) for name in sorted(head, key=lambda name: head[name]))
+
+
+def _float(text: str) -> float:
+    """A finite number, also with a decimal comma, as Raven and Excel write it in half of the world."""
+    text = text.strip()
+    value = float(text.replace(",", ".") if "." not in text else text)
+    if not abs(value) < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+def _number(text: str, path: Path, line: int) -> float:
+    try:
+        return _float(text)
+    except ValueError:
+        raise BadInput(f"{path}:{line}: {text!r} isn't a number") from None
+
+
+def _whole(text: str, path: Path, line: int) -> int | None:
+    if not text.strip():
+        return None
+    value = _number(text, path, line)
+    if value != int(value) or not 0 <= value < 32768:
+        raise BadInput(f"{path}:{line}: {text!r} isn't a fold; expected a whole number from 0")
+    return int(value)
+
+
+def _optional(
+    row: Sequence[str], head: dict[str, int], names: Sequence[str], path: Path, line: int, scale: float = 1.0
+) -> float | None:
+    name = _first(head, names)
+    if name is None or not row[head[name]].strip():
+        return None
+    return _number(row[head[name]], path, line) * scale

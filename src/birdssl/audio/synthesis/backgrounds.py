@@ -54,8 +54,8 @@ def band_density(
     shape: Callable[[NDArray], NDArray], level: float, low: float = 20.0, high: float = 24000.0
 ) -> Density:
     """A density proportional to `shape(frequency)` whose power between `low` and `high` is `level` dB."""
-    grid = np.arange(low, high, 10.0)
-    scale = decibels_to_power(level) / (float(np.sum(shape(grid))) * 10.0)
+    grid = np.arange(low, high)
+    scale = decibels_to_power(level) / float(np.sum(shape(grid)))
     return lambda frequency: scale * shape(np.maximum(frequency, low)) * (frequency > 0)
 
 
@@ -209,7 +209,7 @@ class Soundscape:
 
     def _tones(self, time: NDArray) -> NDArray[np.float32]:
         """Hum with its harmonics, and the electronics' whine."""
-        tones = [(self.background.hum_frequency * n, self.background.hum - 5 * n) for n in (1, 2, 3, 4, 6)]
+        tones = [(self.background.hum_frequency * n, self.background.hum - 5 * (n - 1)) for n in (1, 2, 3, 4, 6)]
         if self.whine:
             tones.append((self.whine, 22.0))
         out = np.zeros(len(time), np.float32)

@@ -39,6 +39,9 @@ MODELS: dict[str, RecorderModel] = {
 }
 
 
+MAKER = "Wildlife Acoustics, Inc."
+
+
 @dataclass(frozen=True)
 class Recorder:
     """One unit: its model, its serial number, and how much its microphone strays from the model, in dB."""
@@ -46,6 +49,12 @@ class Recorder:
     model: RecorderModel
     serial: str
     offset: float
+
+    @property
+    def name(self) -> str:
+        """As its files' metadata name it."""
+        maker = "" if self.model.metadata == "audiomoth" else f"{MAKER} "
+        return f"{maker}{self.model.name} {self.serial}"
 
 
 def recorder(number: int, generator: np.random.Generator) -> Recorder:
@@ -61,7 +70,7 @@ def file_name(unit: Recorder, site: str, time: datetime) -> str:
     stamp = time.strftime("%Y%m%d_%H%M%S")
     if unit.model.metadata == "audiomoth":
         return f"{site}/{stamp}.WAV"
-    return f"{site}/{site.upper().replace('-', '')}_{stamp}.wav"
+    return f"{site}/{site}_{stamp}.wav"
 
 
 def comment(unit: Recorder, time: datetime, celsius: float) -> str:
@@ -74,15 +83,16 @@ def comment(unit: Recorder, time: datetime, celsius: float) -> str:
     )
 
 
-def guano(unit: Recorder, time: datetime, celsius: float, seconds: float, rate: int) -> str:
+def guano(unit: Recorder, site: str, time: datetime, celsius: float, seconds: float, rate: int) -> str:
     """GUANO metadata as text, for the models that write it; empty for others."""
     if unit.model.metadata != "guano":
         return ""
     lines = {
         "GUANO|Version": "1.0",
-        "Make": "Wildlife Acoustics, Inc.",
+        "Make": MAKER,
         "Model": unit.model.name,
         "Serial": unit.serial,
+        "WA|Song Meter|Prefix": site,
         "Timestamp": f"{time:%Y-%m-%dT%H:%M:%S}+00:00",
         "Length": f"{seconds:g}",
         "Samplerate": str(rate),

@@ -19,12 +19,12 @@ from birdssl.audio.synthesis.species import (
     Species,
     call_seconds,
     call_sound,
+    crest,
     draw_manner,
 )
 from birdssl.audio.synthesis.wav import to_int16
 
 BLOCK_SECONDS = 10.0
-CREST = 6.0  # dB between a call's peak, which a species states, and its effective level (our choice, for the SNR)
 WANDER = 0.12  # spread of the logarithm of a caller's distance from one call to the next
 
 
@@ -174,7 +174,7 @@ def expected_snr(
     band = np.linspace(low, high, 64)
     loss = float(propagation.attenuation(np.array([np.sqrt(low * high)]), metres)[0])
     noise = float(np.mean(backgrounds.steady_density(background, band))) * (high - low)
-    return species.level + manner.level - CREST - loss - 10 * np.log10(noise)
+    return species.level + manner.level - crest(species.name) - loss - 10 * np.log10(noise)
 
 
 def blocks(scene: Scene) -> Iterator[NDArray[np.int16]]:

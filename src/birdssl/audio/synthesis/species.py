@@ -6,6 +6,7 @@ and tempi.
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ CATALOGUE: tuple[Species, ...] = (
             {"seconds": 0.9, "pulses_per_second": 14.0, "carrier": 1250, "decay": 0.02, "bend": 0.03}),
     Species("marsh-rattler", "pulses", 1150, 2900, NIGHT, 3, 7,
             {"seconds": 0.7, "pulses_per_second": 42.0, "carrier": 1350, "decay": 0.012, "bend": 0.03}),
-    Species("grey-squawker", "stack", 900, 3200, DAY + DUSK, 5, 4,
+    Species("grey-squawker", "stack", 450, 3200, DAY + DUSK, 5, 4,
             {"seconds": 0.55, "contour": (520, 640, 480), "formants": ((1300, 500), (2700, 700)), "roughness": 0.05}),
     Species("fast-triller", "trill", 2250, 3700, DAWN + DAY, 6, 4,
             {"seconds": 1.2, "notes_per_second": 24.0, "contour": (3500, 2350), "drift": -0.08}),
@@ -109,6 +110,14 @@ def draw_manner(generator: np.random.Generator, spread: tuple[float, float, floa
 def call_sound(species: Species, manner: Manner, rate: int, generator: np.random.Generator) -> Samples:
     """One call at the caller, float32 with a peak of 1; `manner.level` isn't applied here."""
     return VOCALISERS[species.voice](generator, rate, **varied(species, manner))
+
+
+@cache
+def crest(name: str) -> float:
+    """How far the mean power of a species' average call lies below its peak, in dB."""
+    species = next(kind for kind in catalogue(MOST_SPECIES) if kind.name == name)
+    sound = call_sound(species, Manner(), 24000, np.random.default_rng(0))
+    return -10 * float(np.log10(np.mean(np.square(sound))))
 
 
 def call_seconds(species: Species, manner: Manner) -> float:

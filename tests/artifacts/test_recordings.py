@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from birdssl.artifacts.recordings import list_recordings, read_list
+from birdssl.artifacts.artifact import StageRecord
+from birdssl.artifacts.recordings import list_recordings
 from birdssl.errors import NoInputError
 
 SUFFIXES = (".wav", ".mp3")
@@ -60,6 +61,9 @@ def test_a_file_that_is_reached_twice_is_listed_once(tmp_path: Path) -> None:
 def test_the_output_of_a_stage_holds_no_recordings(tmp_path: Path) -> None:
     touch(tmp_path / "a/1.wav", tmp_path / "a/out/stage.json", tmp_path / "a/out/clips/1.wav")
     assert names(tmp_path / "a") == ["a/1.wav"]
+    synth = StageRecord(verb="synth", version="0", state="complete", settings={}, inputs=[], plan="")
+    synth.write(tmp_path / "a/out")
+    assert names(tmp_path / "a") == ["a/1.wav", "a/out/clips/1.wav"]
 
 
 def test_what_was_named_but_cannot_be_used_is_refused_with_a_reason(tmp_path: Path) -> None:
@@ -100,8 +104,3 @@ def test_identity_follows_contents_not_place_or_time(tmp_path: Path) -> None:
     identities = [item.identity for item in list_recordings([tmp_path / "a"], SUFFIXES).recordings]
     assert identities[0] == identities[1] != identities[2]
     assert identities[3] == identities[4]
-
-
-def test_lists_by_line_and_by_nul() -> None:
-    assert read_list("a b.wav\n\nc.wav\n") == [Path("a b.wav"), Path("c.wav")]
-    assert read_list("a\nb.wav\0c.wav\0", null=True) == [Path("a\nb.wav"), Path("c.wav")]

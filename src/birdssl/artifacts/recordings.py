@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from birdssl.artifacts.artifact import RECORD
-from birdssl.errors import NoInputError, UsageError
+from birdssl.artifacts.artifact import RECORD, read_record
+from birdssl.errors import IncompatibleError, NoInputError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +49,6 @@ class Listing:
 
     recordings: list[Recording]
     refused: list[Refused]
-
-
-def read_list(text: str, null: bool = False) -> list[Path]:
-    """Paths from a list, one a line or separated by NUL bytes (`find -print0`); empty entries are no paths."""
-    entries = text.split("\0") if null else text.splitlines()
-    return [Path(entry) for entry in entries if entry.strip()]
 
 
 def list_recordings(inputs: Sequence[Path], suffixes: Sequence[str]) -> Listing:
@@ -124,7 +118,7 @@ def _walk(folder: Path, passed: Counter[str]) -> Iterator[Path]:
             subfolders.clear()
             continue
         seen.add(real)
-        if RECORD in files:
+        if RECORD in files and place != str(folder) and not _holds_recordings(Path(place)):
             passed["birdssl directories"] += 1
             subfolders.clear()
             continue
@@ -137,6 +131,15 @@ def _walk(folder: Path, passed: Counter[str]) -> Iterator[Path]:
             else:
                 yield Path(place) / name
     passed += Counter()  # drops zero counts
+
+
+def _holds_recordings(folder: Path) -> bool:
+    """Whether a directory that birdssl made holds recordings, as those of `synth` do, and not clips."""
+    try:
+        record = read_record(folder)
+    except IncompatibleError:
+        return False
+    return record is not None and record.verb == "synth"
 
 
 def _take(found: dict[str, tuple[str, Path]], name: str, path: Path, passed: Counter[str]) -> None:

@@ -1,7 +1,7 @@
 """Pictures of an evaluation as PNG bytes, drawn off screen.
 
 Colours are Okabe and Ito's, which people with any colour vision can tell apart; where classes outnumber them, markers
-change as well. Pictures are about 6 inches wide with 11-point text, so that they can be read on a telephone.
+change as well. Pictures are 5 to 6 inches wide with 11-point text, so that they can be read on a telephone.
 """
 
 import io
@@ -122,7 +122,7 @@ def scatter(points: npt.NDArray, truth: Ints, classes: Sequence[str]) -> bytes:
     shown = [kind for kind in range(len(classes)) if (truth == kind).any()]
     columns = 2 if max((len(classes[kind]) for kind in shown), default=0) > 14 else 3
     lines = -(-len(shown) // columns)
-    with _figure(6, 5.2 + 0.26 * lines) as (figure, data):
+    with _figure(5.2, 4.5 + 0.26 * lines) as (figure, data):
         axes = figure.add_subplot()
         size = float(np.clip(9000 / max(len(points), 1), 10, 60))
         for kind in shown:

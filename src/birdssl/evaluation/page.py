@@ -1,0 +1,155 @@
+"""The report page: one HTML file with its pictures inside, that works offline and asks nothing of the network."""
+
+import base64
+import re
+import struct
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+NONE = "–"
+
+
+def render_page(results: Mapping[str, Any], pictures: Mapping[str, bytes], repeat: Mapping[str, Any]) -> str:
+    """Lay results out as a page.
+
+    Args:
+        results: what `birdssl evaluate` writes to metrics.json.
+        pictures: PNG bytes by the paths that `results` names.
+        repeat: `command`, a command line, and `inputs`, rows of path, verb, version and digest.
+
+    All text is escaped: class and system names may hold any character.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8"))
+    systems = results["systems"]
+    return template.render(
+        r=results,
+        repeat=repeat,
+        title=_title(results),
+        lead=_lead(results),
+        scope=_scope(results),
+        level=f"{results['settings']['level'] * 100:g} %",
+        any_folds=any(len(system["folds"]["fold"]) > 1 for system in systems),
+        any_tests=any(pair.get("folds") for pair in results["comparisons"]),
+        inline=lambda path: "data:image/png;base64," + base64.b64encode(pictures[path]).decode(),
+        natural=lambda path: _width(pictures[path]) * 6 // 10,
+        **WORDS,
+    )
+
+
+def _title(results: Mapping[str, Any]) -> str:
+    names = [system["name"] for system in results["systems"]]
+    if len(names) == 1:
+        return f"How well {names[0]} tells the classes apart"
+    return f"{len(names)} systems compared" if len(names) > 3 else " and ".join([", ".join(names[:-1]), names[-1]])
+
+
+def _lead(results: Mapping[str, Any]) -> str:
+    data = results["data"]
+    part = "held-out test" if results["on"] == "test" else "validation"
+    classes = sum(row["clips"] > 0 for row in data["classes"])
+    return (
+        f"Scored on {data['clips']} {part} {_many('clip', data['clips'])} from {data['origins']} "
+        f"{_many('origin', data['origins'])}, in {classes} {_many('class', classes)}."
+    )
+
+
+def _scope(results: Mapping[str, Any]) -> str:
+    if results["on"] == "test":
+        return "The test part: no model was trained, balanced or chosen on any clip of these origins."
+    return "Validation: each clip is scored by models that held its fold out. Epochs may have been chosen on these clips, \
+so scores here lean to the bright side; the test part decides."
+
+
+def _many(word: str, count: int) -> str:
+    return word if count == 1 else word + ("es" if word.endswith("s") else "s")
+
+
+def _percent(share: float | None) -> str:
+    return NONE if share is None else f"{share * 100:.1f} %"
+
+
+def _points(share: float | None) -> str:
+    return NONE if share is None else f"{share * 100:+.1f}".replace("-", "−")
+
+
+def _span(value: Mapping[str, Any]) -> str:
+    if value["low"] is None:
+        return f"none: {value['why_no_interval']}"
+    return f"{value['low'] * 100:.1f} to {value['high'] * 100:.1f} %"
+
+
+def _span_words(value: Mapping[str, Any]) -> str:
+    if value["low"] is None:
+        return f" (no interval: {value['why_no_interval']})"
+    return f" ({value['low'] * 100:.1f} to {value['high'] * 100:.1f} %)"
+
+
+def _points_span(value: Mapping[str, Any] | None) -> str:
+    if value is None or value["low"] is None:
+        return NONE
+    return f"{_points(value['low'])} to {_points(value['high'])}"
+
+
+def _folds(folds: Mapping[str, Any]) -> str:
+    if folds["deviation"] is None or folds["mean"] is None:
+        return NONE
+    return f"{folds['mean'] * 100:.1f} ± {folds['deviation'] * 100:.1f} % ({len(folds['fold'])})"
+
+
+def _p_value(test: Mapping[str, Any] | None, key: str) -> str:
+    return NONE if not test or test[key] is None else f"{test[key]:.3f}"
+
+
+def _sentence(text: str) -> str:
+    """A verdict as a sentence, with real minus signs; a system's name keeps its first letter."""
+    text = re.sub(r"(?<=[ (])-(?=\d)", "−", text)
+    begins = text.startswith(("no difference", "too little"))
+    return (text[:1].upper() + text[1:] if begins else text) + "."
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−")
+
+
+def _shown(pair: Mapping[str, Any]) -> bool:
+    """Whether a pair's interval excludes zero."""
+    gap = pair["difference"]
+    return gap is not None and gap["low"] is not None and (gap["low"] > 0 or gap["high"] < 0)
+
+
+def _projected(view: Mapping[str, Any]) -> str:
+    part = f"{view['shown']} of {view['of']} clips" if view["shown"] < view["of"] else f"{view['of']} clips"
+    return (
+        f"t-SNE of {part}, perplexity {view['perplexity']:.3g}{view['model']}. "
+        "Near dots are alike; distances far apart and the axes mean nothing."
+    )
+
+
+def _at(share: float | None) -> str:
+    """A share as a CSS percentage."""
+    return f"{min(max((share or 0) * 100, 0), 100):.2f}"
+
+
+def _width(png: bytes) -> int:
+    """Width of a PNG in pixels, from its header."""
+    return int(struct.unpack(">I", png[16:20])[0])
+
+
+WORDS = {
+    "percent": _percent,
+    "points": _points,
+    "span": _span,
+    "span_words": _span_words,
+    "points_span": _points_span,
+    "folds": _folds,
+    "p_value": _p_value,
+    "sentence": _sentence,
+    "decimal": _decimal,
+    "shown": _shown,
+    "projected": _projected,
+    "at": _at,
+}

@@ -93,6 +93,23 @@ def test_tables_beside_recordings_of_repeated_names_belong_to_their_neighbours(t
     }
 
 
+def test_a_table_of_other_files_in_the_folder_is_left_unread(tmp_path: Path) -> None:
+    found = recordings(tmp_path / "in", "1.wav")
+    raven(tmp_path / "in/1.txt", "1\t2\tx")
+    raven(tmp_path / "in/survey.txt", "1\t2\t9.wav", head="Begin Time (s)\tEnd Time (s)\tBegin File")
+    labels = read_labels("raven", None, found, COLUMNS)
+    assert ([path.name for path in labels.orphans], labels.classes) == (["survey.txt"], ["x"])
+
+
+def test_a_table_over_several_files_beside_them(tmp_path: Path) -> None:
+    found = recordings(tmp_path / "in", "1.wav", "2.mp3")
+    head = "Begin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\tSpecies"
+    raven(tmp_path / "in/survey.txt", "1\t2\t1.wav\t1\tx", "61\t62\t2.wav\t1\ty", "99\t100\t3.wav\t1\tz", head=head)
+    labels = read_labels("raven", None, found, COLUMNS)
+    assert {name: marks[0].label for name, marks in labels.marks.items()} == {"in/1.wav": "x", "in/2.mp3": "y"}
+    assert (len(labels.unmatched), labels.by_name_only) == (1, 1)
+
+
 def test_the_longest_name_has_the_table(tmp_path: Path) -> None:
     found = recordings(tmp_path / "in", "a.wav", "a.2.wav")
     raven(tmp_path / "in/a.2.Table.1.selections.txt", "1\t2\tx")
@@ -107,7 +124,9 @@ def test_a_folder_of_tables_elsewhere(tmp_path: Path) -> None:
     labels = read_labels("raven", tmp_path / "tables", found, COLUMNS)
     assert sorted(labels.marks) == ["in/2.wav", "in/pond/1.wav"]
     assert [path.name for path in labels.orphans] == ["3.txt"]
-    assert [reason for _, reason in labels.unmatched] == ["its table is named after no recording"]
+    assert not labels.unmatched
+    with pytest.raises(NoInputError, match=r"3 tables, but none belongs to one of the 1 recordings"):
+        read_labels("raven", tmp_path / "tables", recordings(tmp_path / "other", "7.wav"), COLUMNS)
 
 
 def test_an_empty_table_says_that_somebody_looked(tmp_path: Path) -> None:

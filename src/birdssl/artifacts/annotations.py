@@ -106,6 +106,13 @@ def is_audacity(text: str) -> bool:
     return bool(lines) and _audacity_times(lines[0]) is not None
 
 
+def raven_files(path: Path, columns: Columns = Columns()) -> set[str]:
+    """The files that a Raven table names, none where it has no column for them; the rest of it isn't looked at."""
+    rows, head = _rows(path, "\t")
+    file = columns.file_column or _first(head, ("begin path", "begin file"))
+    return {row[head[_plain(file)]] for _, row in rows} if file and _plain(file) in head else set()
+
+
 def read_raven(path: Path, columns: Columns = Columns()) -> Table:
     """Read a Raven selection table.
 

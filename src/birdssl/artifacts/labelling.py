@@ -14,6 +14,7 @@ from birdssl.artifacts.annotations import (
     Table,
     is_audacity,
     is_raven,
+    raven_files,
     read_audacity,
     read_csv,
     read_raven,
@@ -35,7 +36,7 @@ class Labels:
     annotated: set[str] = field(default_factory=set)  # recordings that somebody looked at
     unmatched: list[tuple[Annotation | FileRow, str]] = field(default_factory=list)  # with the reason
     unusable: dict[str, str] = field(default_factory=dict)  # recording: what is wrong with its own table
-    orphans: list[Path] = field(default_factory=list)  # tables that belong to no recording
+    orphans: list[Path] = field(default_factory=list)  # tables that belong to no recording, left unread
     tables: int = 0
     unlabelled: int = 0  # rows with an empty label
     by_name_only: int = 0  # files found by their name although the folder or the ending differs
@@ -83,6 +84,9 @@ def _read_text_tables(kind: str, where: Path | None, recordings: Sequence[Record
         if not single and not recognise(read_text(path)):
             continue
         owner = finder.of_table(path)
+        if owner is None and not single and not any(finder.find(name)[0] for name in raven_files(path, columns)):
+            labels.orphans.append(path)
+            continue
         try:
             table = read(path, columns)
         except BadInput as error:
@@ -91,7 +95,7 @@ def _read_text_tables(kind: str, where: Path | None, recordings: Sequence[Record
             labels.unusable[owner] = str(error)
             continue
         _attach(labels, table, owner, finder)
-    if not labels.tables and not labels.unusable:
+    if not labels.tables and not labels.unusable and not labels.orphans:
         place = where if where is not None else "beside the recordings"
         wanted = {"raven": "X.Table.1.selections.txt, X.selections.txt or X.txt", "audacity": "X.txt or X.audacity.txt"}
         raise NoInputError(f"no {kind} labels in {place}: expected {wanted[kind]} for a recording X.wav; see --labels")
@@ -160,7 +164,6 @@ def _attach(labels: Labels, table: Table, owner: str | None, finder: _Finder) ->
     named = [mark.recording for mark in table.annotations if mark.recording]
     targets = _resolve({*named, *(row.recording for row in table.files)}, finder)
     own = Path(PurePosixPath(owner).name).stem.casefold() if owner else None
-    used = owner is not None
     for mark in table.annotations:
         if mark.recording is None or (own and Path(mark.recording.replace("\\", "/")).stem.casefold() == own):
             name, reason = owner, "its table is named after no recording"
@@ -170,7 +173,6 @@ def _attach(labels: Labels, table: Table, owner: str | None, finder: _Finder) ->
             labels.unmatched.append((mark, reason))
         else:
             labels.marks[name].append(mark)
-            used = True
     marked = {mark.source for mark in table.annotations}
     for row in table.files:
         name, reason = targets[row.recording]
@@ -179,11 +181,8 @@ def _attach(labels: Labels, table: Table, owner: str | None, finder: _Finder) ->
                 labels.unmatched.append((row, reason))
         else:
             _keep_row(labels, name, row, table.path)
-            used = True
     labels.annotated |= labels.marks.keys() | labels.files.keys() | ({owner} if owner else set())
     labels.by_name_only += sum(reason == "name only" for name, reason in targets.values() if name)
-    if not used:
-        labels.orphans.append(table.path)
 
 
 def _resolve(references: Iterable[str], finder: _Finder) -> dict[str, tuple[str | None, str]]:
@@ -218,6 +217,11 @@ def _keep_row(labels: Labels, name: str, row: FileRow, table: Path) -> None:
 
 
 def _refuse_if_all_strange(labels: Labels, recordings: Sequence[Recording]) -> None:
+    if labels.orphans and not labels.annotated and not labels.unusable and not labels.unmatched:
+        raise NoInputError(
+            f"{len(labels.orphans)} tables, but none belongs to one of the {len(recordings)} recordings (first: "
+            f"{labels.orphans[0]}); a table of X.wav is named X.Table.1.selections.txt, X.selections.txt or X.txt"
+        )
     if labels.unmatched and not labels.marks and not labels.files:
         row, reason = labels.unmatched[0]
         raise NoInputError(

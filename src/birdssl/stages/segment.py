@@ -5,6 +5,7 @@ OUT/annotations.parquet                every annotation that was read, with the 
 """
 
 import hashlib
+import io
 import logging
 import os
 import shutil
@@ -313,8 +314,10 @@ def _resampled(audio: AudioFile, channel: int | None, rate: int) -> Iterator[np.
 def write_flac(path: Path, samples: np.ndarray, rate: int) -> None:
     """Write (n,) float32 samples as 16-bit FLAC, atomically; 16-bit input at its own rate comes out bit for bit."""
     whole = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
+    encoded = io.BytesIO()  # written at once: libsndfile would flush the disk a second time
+    soundfile.write(encoded, whole, rate, format="FLAC", subtype="PCM_16")
     with atomic_path(path) as part:
-        soundfile.write(part, whole, rate, format="FLAC", subtype="PCM_16")
+        part.write_bytes(encoded.getbuffer())
 
 
 def _later(made: Provenance, start: float) -> Any:
@@ -337,6 +340,9 @@ def _warn_of_leftovers(labels: Labels, recordings: Sequence[Recording]) -> None:
         row, reason = labels.unmatched[0]
         log.warning("%d annotations mean no recording of the input (first: %s, %s, which %s); %s lists them",
                     len(labels.unmatched), row.source, row.recording or "no file", reason, ANNOTATIONS)  # fmt: skip
+    if labels.orphans:
+        log.warning("%d tables are named after no recording of the input (first: %s)", len(labels.orphans),
+                    labels.orphans[0])  # fmt: skip
     if labels.unlabelled:
         log.warning("%d rows of the tables have no label; they were left out", labels.unlabelled)
     if labels.by_name_only:

@@ -83,6 +83,11 @@ def test_the_end_is_padded_as_far_as_the_manifest_says(tmp_path: Path) -> None:
         read_clip(path, 3 * RATE, 3.0, RATE, padded=1.0)
 
 
+def test_a_clip_of_one_channel_may_have_a_mono_file_of_its_own(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "right.wav", np.full(RATE, 0.25), RATE)
+    assert (read_clip(tmp_path / "right.wav", 0, 1.0, RATE, channel=1) == 0.25).all()
+
+
 def test_one_reader_goes_from_file_to_file(tmp_path: Path) -> None:
     for name, level in (("a.wav", 0.25), ("b.wav", 0.5)):
         soundfile.write(tmp_path / name, np.full(RATE, level), RATE)

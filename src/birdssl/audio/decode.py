@@ -199,6 +199,8 @@ class ClipReader:
         step = rate // math.gcd(rate, target)  # source samples between the places where both rates have a sample
         reach = step * math.ceil(CONTEXT * rate / step) if rate != target else 0
         lead = min(reach, offset // step * step)
+        if audio.info.channels == 1:
+            channel = None  # a clip of one channel has a mono file of its own
         data = audio.read(offset - lead, lead + wanted + reach, channel)
         missing = wanted - (len(data) - lead)
         if missing > round(padded * rate) + 1:  # one for rounding of both

@@ -1,31 +1,43 @@
-"""`birdssl`: builds the commands from the tree in `verbs` and maps every error to a sentence and an exit code."""
+"""`birdssl`: builds the commands from the tree and maps every error to a sentence and an exit code."""
 
+import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from birdssl.cli.command import argument, option, parameters, verb_help, with_signature
-from birdssl.cli.console import log_to_stderr, print_data, say
-from birdssl.cli.verbs import VERBS, Verb
+from birdssl.cli.command import group_class, parser_class, with_signature
+from birdssl.cli.complaints import mistyped, unknown_tables, unknown_variables
+from birdssl.cli.console import discard_stdout, log_to_stderr, print_data, say
+from birdssl.cli.page import root_help, width
+from birdssl.cli.tree import Command, commands, variables
+from birdssl.cli.verbs import TOOLS, VERBS, Tool, Verb
 from birdssl.errors import BirdsslError, UsageError
 from birdssl.settings.base import Settings, resolve
-from birdssl.settings.run import RunOptions
+from birdssl.settings.run import RunOptions, reject_limit
 
-HOW = "How it runs"
+USAGE_ERROR, INTERRUPTED = 2, 130
 
-app = typer.Typer(
-    name="birdssl",
-    help="From a folder of unlabelled field recordings to a species classifier.",
-    epilog="Start with `birdssl demo`. Each verb reads directories and writes one: `birdssl VERB INPUT... -o OUT`.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+
+def build() -> typer.Typer:
+    """The command line as it's run: every stage and tool of `verbs`."""
+    tree = commands()
+    app = typer.Typer(
+        name="birdssl",
+        cls=group_class(tree),
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name, command in tree.items():
+        body = stage_body(name, VERBS[name], command) if name in VERBS else tool_body(name, TOOLS[name])
+        app.command(name, cls=parser_class(command))(with_signature(body, command))
+    return app
 
 
 def _version(wanted: bool) -> None:
@@ -36,52 +48,80 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     pass
 
 
-def stage_command(name: str, verb: Verb) -> Callable[..., Any]:
-    """The command of one stage verb."""
+def stage_body(name: str, verb: Verb, command: Command) -> Callable[..., Any]:
+    """What a stage verb does once its command line is parsed."""
 
     def body(**given: Any) -> None:
         out, config = given.pop("out"), given.pop("config")
         inputs = list(given.pop("inputs", None) or [])
         files_from, null = given.pop("files_from", None), given.pop("null", None)
-        options = _run_options(given)
-        if out is None:
-            raise UsageError(f"-o OUT is missing: the directory that `birdssl {name}` writes")
-        settings, _ = resolve(verb.settings, name, given, config)
+        path = None if config is None else Path(config)
+        options = run_options(given, path, name, verb.settings)
+        settings, _ = resolve(verb.settings, name, given, path, RunOptions)
+        if out is None or (verb.inputs and not inputs and files_from is None):
+            raise UsageError(_missing(command, bool(inputs or files_from), out is not None))
+        if null and files_from is None:
+            raise UsageError(
+                "-0 goes with --files-from, which is missing; give --files-from - to read names from stdin"
+            )
         if files_from is not None:
             inputs += read_list(files_from, bool(null))
-        if verb.inputs and not inputs:
-            raise UsageError(f"{verb.inputs} missing: give at least one, as in\n  {verb.settings.example}")
-        raise typer.Exit(run_stage(verb.stage()(settings, inputs, out, options), options))
+        raise typer.Exit(run_stage(verb.stage()(settings, inputs, Path(out), options), options))
 
-    made = [argument("inputs", verb.inputs, _inputs_help(verb))] if verb.inputs else []
-    made.append(option("out", Path, "--out", "-o", help="Directory to write.", metavar="OUT", panel=HOW))
-    made += parameters(verb.settings, name, "Settings")
-    if verb.lists:
-        made.append(option("files_from", str, "--files-from", help="Read more inputs from a file, or from stdin with -.",
-                           metavar="FILE|-", panel=HOW))  # fmt: skip
-        made.append(option("null", bool, "--null", "-0", help="Names in --files-from end with NUL.", panel=HOW))
-    made.append(option("config", Path, "--config", help="TOML file with settings.", metavar="FILE", panel=HOW))
-    made += parameters(RunOptions, "", HOW)
-    return with_signature(body, name, made)
+    return body
 
 
-def _inputs_help(verb: Verb) -> str:
-    return "Audio files, or folders that are walked." if verb.lists else "Directories that earlier stages made."
+def tool_body(name: str, tool: Tool) -> Callable[..., Any]:
+    """What a command that isn't a stage does once its command line is parsed."""
+
+    def body(**given: Any) -> None:
+        handed: dict[str, Any] = {"inputs": list(given.pop("inputs", None) or [])} if tool.inputs else {}
+        if tool.out:
+            out = given.pop("out")
+            handed["out"] = None if out is None else Path(out)
+        if tool.options:
+            handed["options"] = run_options(given)
+        else:
+            log_to_stderr(quiet=False)
+            warn_of_variables()
+        settings, _ = resolve(tool.settings, name, given)
+        raise typer.Exit(tool.main()(settings, **handed))
+
+    return body
 
 
-def _run_options(given: dict[str, Any]) -> RunOptions:
+def run_options(
+    given: dict[str, Any], config: Path | None = None, verb: str = "", settings: type[Settings] | None = None
+) -> RunOptions:
     """Take the options common to all verbs out of what was given, and set up the messages."""
     flags = {name: given.pop(name) for name in RunOptions.model_fields}
-    options: RunOptions = resolve(RunOptions, "", flags)[0]
+    if config is not None:
+        unknown_tables(config, [*VERBS, *TOOLS])
+    options: RunOptions = resolve(RunOptions, "", flags, config, settings, table=verb)[0]
+    reject_limit(options.max_rejects)
     log_to_stderr(options.quiet)
+    warn_of_variables()
     return options
+
+
+def warn_of_variables(environment: Mapping[str, str] = os.environ) -> None:
+    """Name BIRDSSL_ variables that set nothing, since a typing error there would go unseen."""
+    for sentence in unknown_variables(environment, variables()):
+        say(f"warning: {sentence}")
+
+
+def _missing(command: Command, has_inputs: bool, has_out: bool) -> str:
+    """What to give, all of it at once, with an example."""
+    wanted = [] if has_inputs or not command.inputs else [f"{command.inputs} ({command.about_inputs.rstrip('.')})"]
+    wanted += [] if has_out else ["-o OUT (the directory to write)"]
+    example = f", as in\n  {command.example}" if command.example else f": {command.usage}"
+    return f"`birdssl {command.name}` needs {' and '.join(wanted)}{example}"
 
 
 def read_list(source: str, null: bool) -> list[Path]:
@@ -91,7 +131,7 @@ def read_list(source: str, null: bool) -> list[Path]:
     except OSError as error:
         raise UsageError(f"--files-from {source}: {error.strerror}; give a file with one path a line, or -") from None
     names = data.split(b"\0" if null else b"\n")
-    return [Path(os.fsdecode(name.rstrip(b"\r"))) for name in names if name.strip()]
+    return [Path(os.fsdecode(name if null else name.rstrip(b"\r"))) for name in names if name.strip()]
 
 
 def run_stage(stage: Any, options: RunOptions) -> int:
@@ -103,22 +143,42 @@ def run_stage(stage: Any, options: RunOptions) -> int:
     return outcome.exit_code
 
 
-def add_command(name: str, settings: type[Settings], command: Callable[..., Any]) -> None:
-    """Hang a command into the tree, with the help of its settings."""
-    app.command(name, help=verb_help(settings).replace("[", r"\["))(command)
-
-
-for _name, _verb in VERBS.items():
-    add_command(_name, _verb.settings, stage_command(_name, _verb))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code. Typer prints its own usage errors and ends with 2."""
+    """Run the command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments:
+        say(root_help(commands(), width()))
+        return USAGE_ERROR
     try:
-        app(list(sys.argv[1:] if arguments is None else arguments), prog_name="birdssl")
-    except SystemExit as ended:
-        return int(ended.code or 0)
+        code = build()(arguments, prog_name="birdssl", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        say(f"error: {mistyped(error, commands())}")
+        return error.exit_code
     except BirdsslError as error:
         say(f"error: {error}")
         return error.exit_code
-    return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:
+        return _system_error(error)
+    except SystemExit as ended:  # typer's answer to a closed pipe
+        discard_stdout()
+        return 0 if ended.code == 1 else int(ended.code or 0)
+    return int(code or 0)
+
+
+def _system_error(error: OSError) -> int:
+    """What the operating system refused, as a sentence."""
+    if error.errno == errno.EPIPE:
+        discard_stdout()
+        return 0
+    cure = {
+        errno.ENOSPC: "; make room, then the same command goes on",
+        errno.EDQUOT: "; your quota is used up: make room, then the same command goes on",
+        errno.EACCES: "; check who may read and write there",
+        errno.EROFS: "; give an -o that can be written",
+    }.get(error.errno or 0, "")
+    where = f"{error.filename}: " if error.filename else ""
+    say(f"error: {where}{error.strerror or error}{cure}")
+    return 1

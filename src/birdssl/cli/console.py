@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from typing import Any
 
@@ -38,3 +39,8 @@ def print_data(value: Any, text: str, as_json: bool) -> None:
         print(json.dumps(value, ensure_ascii=False, allow_nan=False))
     elif text:
         print(text)
+
+
+def discard_stdout() -> None:
+    """Let whatever is still to be printed go nowhere: the reader of the pipe has left, which is no error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

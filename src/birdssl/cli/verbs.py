@@ -1,4 +1,4 @@
-"""The command tree: every stage verb with its settings, and how its stage is found when it's run.
+"""What can be typed: every stage verb and tool with its settings, and how its code is found when it's run.
 
 A loader imports its stage when called, so that help and usage errors start without numpy or torch.
 """
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from birdssl.settings.base import Settings
+from birdssl.settings.doctor import DoctorSettings
+from birdssl.settings.ls import LsSettings
 from birdssl.settings.synth import SynthSettings
 
 
@@ -19,6 +21,24 @@ class Verb:
     stage: Callable[[], type[Any]]  # imports and returns the Stage class
     inputs: str  # metavar of the inputs; empty when the verb has none
     lists: bool = False  # whether it reads --files-from
+    about: str = ""  # help of the inputs, where the usual words don't fit
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A command that writes no stage directory.
+
+    `main` imports and returns a function of (settings, inputs=..., out=..., options=...) that returns an exit code;
+    it's handed only what the tool declares here.
+    """
+
+    settings: type[Settings]
+    main: Callable[[], Callable[..., int]]
+    inputs: str = ""  # metavar of the inputs; empty when it has none
+    about: str = ""  # help of the inputs
+    inputs_are: str = "directory"  # or "file", for completion
+    out: str = ""  # help of -o; empty when it has none
+    options: bool = False  # whether it takes RunOptions
 
 
 def _synth() -> type[Any]:
@@ -29,4 +49,22 @@ def _synth() -> type[Any]:
 
 VERBS: dict[str, Verb] = {
     "synth": Verb(SynthSettings, _synth, ""),
+}
+
+
+def _ls() -> Callable[..., int]:
+    from birdssl.cli.listing import ls
+
+    return ls
+
+
+def _doctor() -> Callable[..., int]:
+    from birdssl.cli.checkup import doctor
+
+    return doctor
+
+
+TOOLS: dict[str, Tool] = {
+    "ls": Tool(LsSettings, _ls, "DIR", "A stage's directory, or a folder that holds some."),
+    "doctor": Tool(DoctorSettings, _doctor),
 }

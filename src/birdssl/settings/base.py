@@ -64,9 +64,14 @@ class Settings(BaseModel):
         return self.model_dump(mode="json")
 
 
+def paragraphs(settings: type[Settings]) -> tuple[str, ...]:
+    """The class's docstring, each paragraph on one line."""
+    return tuple(" ".join(part.split()) for part in (settings.__doc__ or "").strip().split("\n\n") if part.strip())
+
+
 def summary(settings: type[Settings]) -> str:
     """First paragraph of the class's docstring, on one line."""
-    return " ".join((settings.__doc__ or "").strip().split("\n\n")[0].split())
+    return next(iter(paragraphs(settings)), "")
 
 
 def extra(field: FieldInfo, name: str) -> Any:
@@ -127,16 +132,18 @@ def resolve(
     flags: Mapping[str, Any],
     config: Path | None = None,
     beside: type[Settings] | None = None,
+    table: str | None = None,
 ) -> tuple[Any, dict]:
     """Merge flags over BIRDSSL_<VERB>_<FIELD> variables over a TOML file over defaults, and check the result.
 
-    The file may hold settings of `beside` too, which are left to it. Returns the settings and, for every field that
+    In the file the values stand in the table named `table`, by default the verb's, or at its top; it may hold settings
+    of `beside` too, which are left to it. Returns the settings and, for every field that
     was given, where it came from ("flag", a variable's name or a file). Raises UsageError for unknown keys, words
     outside the choices and values out of range.
     """
     given: dict[str, Any] = {}
     source: dict[str, str] = {}
-    for name, value in (read_config(config, verb, cls, beside) if config else {}).items():
+    for name, value in (read_config(config, table or verb, cls, beside) if config else {}).items():
         given[name], source[name] = value, str(config)
     for name in cls.model_fields:
         variable = environment_name(verb, cls.key(name))
@@ -153,9 +160,7 @@ def environment_name(verb: str, key: str) -> str:
     return "_".join(part for part in ("BIRDSSL", verb, key) if part).upper().replace("-", "_")
 
 
-def read_config(
-    path: Path, verb: str, cls: type[Settings], beside: type[Settings] | None = None
-) -> dict[str, Any]:
+def read_config(path: Path, verb: str, cls: type[Settings], beside: type[Settings] | None = None) -> dict[str, Any]:
     """Read the settings of `cls` from a verb's table, or from the top of a TOML file that has no such table."""
     table, known = config_table(path, verb), _keys(cls) | (_keys(beside) if beside else {})
     found = {}
@@ -169,17 +174,22 @@ def read_config(
 
 def config_table(path: Path, verb: str = "") -> dict[str, Any]:
     """A TOML file's `[verb]` table, or, where it has none, its values outside of all tables."""
+    table = read_toml(path)
+    if isinstance(table.get(verb), dict):
+        return dict(table[verb])
+    return {key: value for key, value in table.items() if not isinstance(value, dict)}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file's values; raises UsageError when it can't be read."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"--config {path}: no such file; give a TOML file of settings") from None
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror}; give a TOML file of settings") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"--config {path} is not TOML: {error}") from None
-    if isinstance(table.get(verb), dict):
-        return dict(table[verb])
-    return {key: value for key, value in table.items() if not isinstance(value, dict)}
 
 
 def _keys(cls: type[Settings]) -> dict[str, str]:

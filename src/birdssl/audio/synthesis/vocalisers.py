@@ -160,7 +160,7 @@ VOCALISERS: dict[str, Callable[..., Samples]] = {
 def oscillate(frequency: NDArray, amplitude: NDArray, rate: int, partials: Sequence[float] | NDArray) -> NDArray:
     """Sum of harmonics (`partials` are their amplitudes) of a moving fundamental; (n,) in, (n,) out.
 
-    A partial goes silent where it would pass `NYQUIST_MARGIN` of the rate.
+    A partial fades out where it would pass `NYQUIST_MARGIN` of the rate.
     """
     turn = np.exp(2j * np.pi * np.cumsum(frequency) / rate).astype(np.complex64)
     ceiling = NYQUIST_MARGIN * rate
@@ -172,7 +172,8 @@ def oscillate(frequency: NDArray, amplitude: NDArray, rate: int, partials: Seque
         if number * highest < ceiling:
             sound += np.float32(weight) * power.imag
         else:
-            sound += np.float32(weight) * power.imag * (number * frequency < ceiling)
+            room = np.clip((ceiling - number * frequency) / (0.05 * ceiling), 0, 1)
+            sound += np.float32(weight) * power.imag * room
     return sound * amplitude
 
 

@@ -1,0 +1,18 @@
+"""Settings of `birdssl run`."""
+
+from typing import ClassVar
+
+from birdssl.settings.base import Settings, setting
+
+
+class RecipeSettings(Settings):
+    """Run a recipe: a TOML file of stages with their settings, over a matrix of variants.
+
+    Every stage gets a directory in OUT that is named after its settings and inputs, so that variants and recipes share
+    what they have in common, and the same command again finishes what is missing. Each command line is printed before
+    it runs and can be typed by hand.
+    """
+
+    example: ClassVar[str] = "birdssl run recipe.toml recordings/ -o runs --only fold=0"
+
+    only: list[str] = setting([], "Run a part of the matrix only.", metavar="AXIS=VALUE")

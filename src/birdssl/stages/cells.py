@@ -1,0 +1,227 @@
+"""From a recipe to the commands that it stands for: each with a directory that is named by what goes into it.
+
+A step's key is a digest of its verb, its settings and its inputs' keys. So steps that cells, or recipes, have in common
+are one directory and run once.
+"""
+
+import hashlib
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any, Protocol
+
+from birdssl.artifacts.artifact import COMPLETE, read_record
+from birdssl.errors import NoInputError, UsageError
+from birdssl.settings.base import Settings, check, field_name, nearest, plain_type
+from birdssl.stages.recipe import GIVEN, Cell, Recipe, StageEntry, fill
+
+DIGITS = 8  # hex digits of a key in a directory's name
+
+
+class Verb(Protocol):
+    """What is needed of a verb of the command line."""
+
+    @property
+    def settings(self) -> type[Settings]:
+        """Its settings."""
+        ...
+
+    def stage(self) -> type[Any]:
+        """Import and return its Stage class."""
+        ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run of one stage: what is typed, where it writes, and what must be there before."""
+
+    name: str
+    verb: str
+    key: str
+    out: Path
+    inputs: tuple[Path, ...]
+    settings: Settings
+    needs: tuple["Step", ...]
+    cell: Cell = field(compare=False, hash=False)
+
+    def complete(self) -> bool:
+        """Whether its directory is finished."""
+        record = read_record(self.out)
+        return record is not None and record.state == COMPLETE
+
+    def command(self) -> str:
+        """Its command line, quoted for a shell; settings that are as they are by default are left out."""
+        words = ["birdssl", self.verb, *map(str, self.inputs), "-o", str(self.out)]
+        for name, info in type(self.settings).model_fields.items():
+            value = getattr(self.settings, name)
+            if value != info.get_default(call_default_factory=True):
+                words += flag_words(type(self.settings).flag(name), value)
+        return shlex.join(words)
+
+
+def flag_words(flag: str, value: Any) -> list[str]:
+    """A flag with its value as words of a command line; lists repeat the flag."""
+    if isinstance(value, bool):
+        return [flag if value else f"--no-{flag[2:]}"]
+    words = []
+    for item in value if isinstance(value, list | tuple) else [value]:
+        text = str(item)
+        words += [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+    return words
+
+
+class Expansion:
+    """Resolves the stages of a recipe in cells; one instance a run, so that shared steps are one object."""
+
+    def __init__(self, recipe: Recipe, verbs: Mapping[str, Verb], out: Path, given: Path | None = None) -> None:
+        self.recipe, self.verbs, self.out, self.given = recipe, verbs, out, given
+        self.known: dict[str, Step] = {}
+        self._open: list[str] = []
+        self._digests: dict[Path, str] = {}
+
+    def steps(self, cells: list[Cell]) -> list[Step]:
+        """The steps of the cells in an order in which they can run: cell by cell, then what gathers over cells."""
+        ordered: dict[str, Step] = {}
+        for late in (False, True):
+            for cell in cells:
+                for name, entry in self.recipe.stages.items():
+                    if entry.belongs(cell):
+                        step = self.resolve(name, cell)
+                        if self._late(step) == late:
+                            self._append(step, ordered)
+        return list(ordered.values())
+
+    def _append(self, step: Step, ordered: dict[str, Step]) -> None:
+        for need in step.needs:
+            # What is gathered over cells that weren't chosen isn't run for that reason.
+            if self._late(need) or not self._late(step):
+                self._append(need, ordered)
+        ordered.setdefault(step.key, step)
+
+    def _late(self, step: Step) -> bool:
+        """Whether a step gathers over cells, or reads one that does."""
+        return bool(self.recipe.stages[step.name].over) or any(self._late(need) for need in step.needs)
+
+    def resolve(self, name: str, cell: Cell) -> Step:
+        """The step of a stage in a cell. Raises UsageError for circles, unknown references and settings."""
+        entry = self.recipe.stages[name]
+        if name in self._open:
+            circle = " -> ".join([*self._open[self._open.index(name) :], name])
+            raise UsageError(f"{self.recipe.path}: stages read each other in a circle: {circle}")
+        self._open.append(name)
+        try:
+            return self._resolve(entry, {axis: value for axis, value in cell.items() if axis not in entry.over})
+        finally:
+            self._open.pop()
+
+    def _resolve(self, entry: StageEntry, cell: Cell) -> Step:
+        where = f"{self.recipe.path}: [stages.{entry.name}]"
+        cls = self.verbs[entry.verb].settings
+        needs: list[Step] = []
+        inputs: list[Path] = []
+        keys: list[str] = []
+        for text in entry.inputs:
+            for path, key, step in self._input(fill(text, cell, where), entry, cell, where):
+                inputs.append(path)
+                keys.append(key)
+                needs += [step] if step else []
+        raw, replaced = self._settings(entry, cell, cls, where, needs)
+        try:
+            settings = check(cls, raw)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
+        content = {**settings.record(), **replaced}
+        key = _digest({"verb": entry.verb, "settings": content, "inputs": keys})
+        if key not in self.known:
+            out = self.out / f"{entry.verb}-{key[:DIGITS]}"
+            self.known[key] = Step(entry.name, entry.verb, key, out, tuple(inputs), settings, tuple(needs), cell)
+        return self.known[key]
+
+    def _settings(
+        self, entry: StageEntry, cell: Cell, cls: type[Settings], where: str, needs: list[Step]
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """Raw settings of a stage in a cell, and what stands for its paths in the key."""
+        merged = {key.replace("-", "_"): value for key, value in entry.settings.items()}
+        for axis, values in self.recipe.variants.items():
+            if axis in cell:
+                overlay = values[cell[axis]].get(entry.name, {})
+                merged |= {key.replace("-", "_"): value for key, value in overlay.items()}
+        raw: dict[str, Any] = {}
+        replaced: dict[str, str] = {}
+        for key, value in merged.items():
+            try:
+                name = field_name(cls, key)
+            except UsageError as error:
+                raise UsageError(f"{where}: {error}") from None
+            raw[name] = fill(value, cell, where)
+            if plain_type(cls.model_fields[name])[0] is Path and isinstance(raw[name], str):
+                raw[name], replaced[name] = self._path(raw[name], entry, cell, where, needs)
+        return raw, replaced
+
+    def _path(self, text: str, entry: StageEntry, cell: Cell, where: str, needs: list[Step]) -> tuple[Path, str]:
+        """A path among the settings: @stage, @stage/part, or a path from the recipe's folder."""
+        if not text.startswith("@"):
+            path = self._from_recipe(text)
+            return path, self._content(path, where)
+        found = self._input(text[1:], entry, cell, where)
+        if len(found) != 1:
+            raise UsageError(f"{where}: {text!r} stands for {len(found)} directories; this setting takes one")
+        path, key, step = found[0]
+        needs += [step] if step else []
+        return path, key
+
+    def _input(self, text: str, entry: StageEntry, cell: Cell, where: str) -> list[tuple[Path, str, Step | None]]:
+        """What an input stands for: (path, key, step) of each directory."""
+        if text.startswith((".", "/", "~")):
+            path = self._from_recipe(text)
+            return [(path, self._content(path, where), None)]
+        name, _, part = text.partition("/")
+        if name == GIVEN and GIVEN not in self.recipe.stages:
+            if self.given is None:
+                raise UsageError(f"{where}: reads what is given on the command line: birdssl run RECIPE INPUT -o OUT")
+            path = self.given / part
+            return [(path, self._content(path, where), None)]
+        if name not in self.recipe.stages:
+            known = [*self.recipe.stages, GIVEN]
+            raise UsageError(f"{where}: no stage {name!r}; {nearest(name, known)} (a path begins with ./ or /)")
+        steps = list(dict.fromkeys(self.resolve(name, each) for each in self._cells(name, entry, cell)))
+        if not steps:
+            raise UsageError(f"{where}: its input {name!r} isn't part of {cell}; see its `when`")
+        return [(step.out / part if part else step.out, f"{step.key}/{part}", step) for step in steps]
+
+    def _cells(self, name: str, entry: StageEntry, cell: Cell) -> list[Cell]:
+        """The cells in which a stage is read: this one, or all values of the axes that are gathered over."""
+        values = [self.recipe.matrix[axis] for axis in entry.over]
+        cells = [{**cell, **dict(zip(entry.over, each, strict=True))} for each in product(*values)]
+        return [each for each in cells if self.recipe.stages[name].belongs(each)]
+
+    def _from_recipe(self, text: str) -> Path:
+        """A path in a recipe is meant from the recipe's folder; it's shown from where the command runs."""
+        path = (self.recipe.path.parent / Path(text).expanduser()).resolve()
+        here = os.path.relpath(path)
+        return path if here.startswith("..") else Path(here)
+
+    def _content(self, path: Path, where: str) -> str:
+        """Digest of what lies at an outside path: a stage's own digest, a file's bytes, a folder's names and sizes."""
+        if path not in self._digests:
+            if not path.exists():
+                raise NoInputError(f"{where}: {path}: no such file or directory")
+            record = read_record(path) if path.is_dir() else None
+            if record is not None:
+                self._digests[path] = str(record.digest)
+            elif path.is_dir():
+                files = sorted((str(each.relative_to(path)), each.stat().st_size)
+                               for each in path.rglob("*") if each.is_file())  # fmt: skip
+                self._digests[path] = _digest(files)
+            else:
+                with path.open("rb") as file:
+                    self._digests[path] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._digests[path]
+
+
+def _digest(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()

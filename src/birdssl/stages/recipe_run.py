@@ -1,0 +1,157 @@
+"""`birdssl run`: the steps of a recipe, one after the other, and the table of their results.
+
+OUT/recipe.json           says that the folder holds runs of recipes
+OUT/VERB-KEY/             a stage's directory, as if its command had been typed
+OUT/RECIPE.results.csv    a row for each run of the recipe's result stage, finished or not
+"""
+
+import csv
+import io
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from birdssl.artifacts.artifact import read_record
+from birdssl.artifacts.atomic import write_json, write_text
+from birdssl.errors import UsageError
+from birdssl.settings.recipe import RecipeSettings
+from birdssl.settings.run import RunOptions
+from birdssl.stages.cells import Expansion, Step, Verb
+from birdssl.stages.recipe import Recipe, read_recipe, select
+from birdssl.stages.runner import DONE, run
+
+log = logging.getLogger(__name__)
+
+MARKER = "recipe.json"
+SCHEMA_VERSION = 1
+
+
+def run_recipe(
+    settings: RecipeSettings, *, inputs: list[Path], out: Path | None, options: RunOptions, verbs: Mapping[str, Verb]
+) -> int:
+    """What `birdssl run RECIPE [INPUT] -o OUT` does; returns the exit code."""
+    if not 1 <= len(inputs) <= 2:
+        raise UsageError(f"give one recipe and at most one input, as in\n  {RecipeSettings.example}")
+    if out is None:
+        raise UsageError(f"-o OUT is missing: the folder that holds the runs, as in\n  {RecipeSettings.example}")
+    recipe = read_recipe(inputs[0], verbs)
+    given = inputs[1] if len(inputs) == 2 else None
+    if given is not None and not reads_input(recipe):
+        raise UsageError(f"{recipe.path} reads nothing from the command line; leave {given} out")
+    expansion = Expansion(recipe, verbs, out, given)
+    steps = expansion.steps(select(recipe, settings.only))
+    if options.dry_run:
+        print("\n".join(step.command() for step in steps))
+        return DONE
+    code, _ = run_steps(expansion, steps, options)
+    if options.json_summary:
+        print(json.dumps({"out": str(out), "exit_code": code, "results": result_rows(expansion)}, ensure_ascii=False))
+    elif recipe.result_stage:
+        print(table_text(result_rows(expansion)))
+    return code
+
+
+def reads_input(recipe: Recipe) -> bool:
+    """Whether any stage reads what is given on the command line."""
+    texts = [text for entry in recipe.stages.values() for text in entry.inputs]
+    texts += [value[1:] for entry in recipe.stages.values() for value in entry.settings.values()
+              if isinstance(value, str) and value.startswith("@")]  # fmt: skip
+    return any(text.partition("/")[0] == "input" for text in texts)
+
+
+def run_steps(expansion: Expansion, steps: list[Step], options: RunOptions) -> tuple[int, dict[str, Any]]:
+    """Run steps in order, each as its own stage; returns the worst exit code and each step's summary by key.
+
+    A step that gathers cells which this run leaves out waits until those are complete.
+    """
+    claim(expansion.out)
+    code, summaries, here = DONE, {}, {step.key for step in steps}
+    plain = options.model_copy(update={"json_summary": False, "dry_run": False})
+    for number, step in enumerate(steps, start=1):
+        missing = [need for need in step.needs if need.key not in here and not need.complete()]
+        if missing:
+            here.discard(step.key)
+            log.warning("%s waits for %s, which this run leaves out", step.name, missing[0].out)
+            continue
+        log.info("\n[%d/%d] $ %s", number, len(steps), step.command())
+        stage = expansion.verbs[step.verb].stage()(step.settings, list(step.inputs), step.out, plain)
+        outcome = run(stage)
+        summaries[step.key] = outcome.summary
+        code = max(code, outcome.exit_code)
+        if outcome.text and not options.json_summary:
+            log.info("%s", outcome.text)
+        if step.name == expansion.recipe.result_stage:
+            write_results(expansion)
+    return code, summaries
+
+
+def claim(out: Path) -> None:
+    """Make OUT a folder of runs. Raises UsageError when it's something else."""
+    marker = out / MARKER
+    if marker.exists():
+        return
+    if out.exists() and (not out.is_dir() or any(path.name != ".DS_Store" for path in out.iterdir())):
+        raise UsageError(f"-o {out} holds something that `birdssl run` didn't write; give an empty or a new directory")
+    write_json(marker, {"schema": SCHEMA_VERSION, "holds": "runs of birdssl recipes"})
+
+
+def write_results(expansion: Expansion) -> Path:
+    """Write the result table of the whole recipe, from what is on disk, whichever machine made it."""
+    rows = result_rows(expansion)
+    path = expansion.out / f"{expansion.recipe.path.stem}.results.csv"
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+    return path
+
+
+def result_rows(expansion: Expansion) -> list[dict[str, Any]]:
+    """A row for each run of the result stage: its cell, its state, the wanted columns, and its directory."""
+    recipe = expansion.recipe
+    name = recipe.result_stage
+    if name is None:
+        return []
+    steps = {step.key: step for cell in recipe.cells() if recipe.stages[name].belongs(cell)
+             for step in [expansion.resolve(name, cell)]}  # fmt: skip
+    rows = []
+    for step in steps.values():
+        record = read_record(step.out)
+        summary = record.summary if record else {}
+        row = {axis: step.cell.get(axis, "all") for axis in recipe.matrix}
+        row["state"] = record.state if record else "missing"
+        row |= {column: place_in(summary, place) for column, place in recipe.result_columns.items()}
+        row["directory"] = step.out.name
+        rows.append(row)
+    return rows
+
+
+def place_in(value: Any, place: str) -> Any:
+    """Follow a dotted path such as `systems.0.balanced_accuracy.value`; None where it leads nowhere."""
+    for part in place.split("."):
+        if isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        elif isinstance(value, dict):
+            value = value.get(part)
+        else:
+            return None
+    return value
+
+
+def table_text(rows: list[dict[str, Any]]) -> str:
+    """Rows as a table with aligned columns."""
+    if not rows:
+        return ""
+    cells = [list(rows[0]), *([_shown(value) for value in row.values()] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+                     for line in cells)  # fmt: skip
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,245 @@
+"""Recipes: what they expand to, what they refuse, and that cells share what they have in common."""
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from birdssl.errors import NoInputError, UsageError
+from birdssl.settings.recipe import RecipeSettings
+from birdssl.settings.run import RunOptions
+from birdssl.stages.cells import Expansion, flag_words
+from birdssl.stages.recipe import Recipe, fill, read_recipe, select
+from birdssl.stages.recipe_run import place_in, run_recipe
+
+sys.path.insert(0, str(Path(__file__).parent))
+from toy import Double, DoubleSettings
+
+from birdssl.stages.contract import Unit
+
+
+class DoubleAll(Double):
+    """Takes files of one name from several folders."""
+
+    def plan(self) -> list[Unit]:
+        files = [(folder.parent.name, path) for folder in self.inputs for path in sorted(folder.glob("*.txt"))]
+        return [Unit(f"{name}-{path.name}", path.read_text(), path, 2) for name, path in files]
+
+
+class DoubleVerb:
+    settings = DoubleSettings
+
+    def stage(self) -> type[Double]:
+        return DoubleAll
+
+
+VERBS = {"double": DoubleVerb(), "halve": DoubleVerb()}
+
+CHAIN = """
+title = "Numbers"
+
+[matrix]
+factor = [2, 3]
+[matrix.end.short]
+[matrix.end.long]
+last = { factor = 10 }
+
+[stages.first]
+verb = "double"
+input = "input"
+factor = 5
+
+[stages.second]
+verb = "double"
+input = "first/doubled"
+factor = "{factor}"
+
+[stages.last]
+verb = "double"
+input = "second/doubled"
+
+[stages.all]
+verb = "double"
+input = "last/doubled"
+over = ["end"]
+
+[results]
+stage = "last"
+columns = { total = "total", absent = "no.such.0.place" }
+"""
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Path:
+    folder = tmp_path / "numbers"
+    folder.mkdir()
+    for value in (1, 2):
+        (folder / f"{value}.txt").write_text(str(value))
+    return folder
+
+
+def recipe(tmp_path: Path, text: str = CHAIN) -> Recipe:
+    path = tmp_path / "chain.toml"
+    path.write_text(text)
+    return read_recipe(path, VERBS)
+
+
+def start(tmp_path: Path, numbers: Path, text: str = CHAIN, only: list[str] | None = None, **options: Any) -> int:
+    recipe(tmp_path, text)
+    return run_recipe(
+        RecipeSettings(only=only or []), inputs=[tmp_path / "chain.toml", numbers], out=tmp_path / "runs",
+        options=RunOptions(**options), verbs=VERBS,
+    )  # fmt: skip
+
+
+def test_a_matrix_is_every_combination(tmp_path: Path) -> None:
+    found = recipe(tmp_path)
+    assert found.cells() == [
+        {"factor": 2, "end": "short"}, {"factor": 2, "end": "long"},
+        {"factor": 3, "end": "short"}, {"factor": 3, "end": "long"},
+    ]  # fmt: skip
+    assert select(found, ["factor=3", "end=long"]) == [{"factor": 3, "end": "long"}]
+    assert select(found, ["end=long", "end=short"]) == found.cells()
+
+
+def test_cells_share_their_common_steps(tmp_path: Path, numbers: Path) -> None:
+    found = recipe(tmp_path)
+    expansion = Expansion(found, VERBS, tmp_path / "runs", numbers)
+    names = [step.name for step in expansion.steps(found.cells())]
+    assert names == ["first", "second", "last", "last", "second", "last", "last", "all", "all"]
+
+
+def test_keys_follow_content(tmp_path: Path, numbers: Path) -> None:
+    def keys(text: str, folder: Path = numbers, out: str = "runs") -> list[str]:
+        found = recipe(tmp_path, text)
+        return [step.key for step in Expansion(found, VERBS, tmp_path / out, folder).steps(found.cells())]
+
+    before = keys(CHAIN)
+    assert keys(CHAIN, out="elsewhere") == before
+    assert keys(CHAIN.replace("first", "opening").replace('title = "Numbers"', "")) == before
+    assert keys(CHAIN.replace("factor = 5", "factor = 5\npause = 0")) == before  # a default, spelt out
+    changed = keys(CHAIN.replace("factor = 10", "factor = 11"))
+    assert len(set(before) & set(changed)) == 5  # first, two second, two last
+    (numbers / "3.txt").write_text("3")
+    assert not set(keys(CHAIN)) & set(before)
+
+
+def test_a_recipe_runs_and_the_second_time_does_nothing(
+    tmp_path: Path, numbers: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert start(tmp_path, numbers) == 0
+    table = (tmp_path / "runs" / "chain.results.csv").read_text()
+    rows = list(csv.DictReader(table.splitlines()))
+    assert [(row["factor"], row["end"], row["state"], row["total"], row["absent"]) for row in rows] == [
+        ("2", "short", "complete", "60", ""), ("2", "long", "complete", "300", ""),
+        ("3", "short", "complete", "90", ""), ("3", "long", "complete", "450", ""),
+    ]  # fmt: skip
+    assert "450" in capsys.readouterr().out
+    monkeypatch.setattr(Double, "work", lambda *_: pytest.fail("a step ran again"))
+    assert start(tmp_path, numbers) == 0
+    assert (tmp_path / "runs" / "chain.results.csv").read_text() == table
+
+
+def test_a_part_runs_and_the_table_fills(tmp_path: Path, numbers: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert start(tmp_path, numbers, only=["factor=3", "end=long"]) == 0
+    rows = list(csv.DictReader((tmp_path / "runs" / "chain.results.csv").read_text().splitlines()))
+    assert [row["state"] for row in rows] == ["missing", "missing", "missing", "complete"]
+    assert "all waits for" in caplog.text
+    assert start(tmp_path, numbers, only=["factor=3"]) == 0
+    rows = list(csv.DictReader((tmp_path / "runs" / "chain.results.csv").read_text().splitlines()))
+    assert [row["state"] for row in rows] == ["missing", "missing", "complete", "complete"]
+
+
+def test_a_dry_run_prints_commands_that_can_be_typed(
+    tmp_path: Path, numbers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert start(tmp_path, numbers, only=["factor=3", "end=long"], dry_run=True) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"birdssl double {numbers} -o {tmp_path}/runs/double-")
+    assert lines[0].endswith(" --factor 5")
+    assert lines[1].split()[2].endswith("/doubled")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_flags_are_quoted_and_lists_repeat() -> None:
+    assert flag_words("--merge", False) == ["--no-merge"]
+    assert flag_words("--classes", ["a b", "c"]) == ["--classes", "a b", "--classes", "c"]
+    assert flag_words("--min-snr", -6.0) == ["--min-snr=-6.0"]
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path: Path, numbers: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "thesis.txt").write_text("mine")
+    with pytest.raises(UsageError, match="didn't write"):
+        start(tmp_path, numbers)
+
+
+def test_texts_are_filled_from_the_cell() -> None:
+    assert fill("{fold}", {"fold": 3}, "here") == 3
+    assert fill("fold {fold}", {"fold": 3}, "here") == "fold 3"
+    assert fill(["{a}", 1], {"a": "x"}, "here") == ["x", 1]
+    with pytest.raises(UsageError, match="names no axis of this cell; axes: fold=3"):
+        fill("{start}", {"fold": 3}, "here")
+
+
+def test_places_lead_into_summaries() -> None:
+    value = {"systems": [{"score": {"value": 0.5}}]}
+    assert place_in(value, "systems.0.score.value") == 0.5
+    assert place_in(value, "systems.1.score") is None
+    assert place_in(value, "systems.0.score.value.deeper") is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[stages.first]", "[stage.first]", "unknown key 'stage'; did you mean 'stages'"),
+        ('verb = "double"\ninput = "input"', 'verb = "dubble"\ninput = "input"', "no such verb 'dubble'.*'double'"),
+        ("factor = 5", "factr = 5", "unknown setting 'factr'; did you mean 'factor'"),
+        ("factor = 5", "factor = 0", r"\[stages.first\]: --factor 0: must be a whole number, at least 1"),
+        ("factor = 5", 'factor = "{fctor}"', "names no axis of this cell"),
+        ('input = "first/doubled"', 'input = "frist/doubled"', "no stage 'frist'; did you mean 'first'"),
+        ('input = "first/doubled"', 'input = "last/doubled"', "in a circle: second -> last -> second"),
+        ('over = ["end"]', 'over = ["ends"]', "unknown key 'ends' in .*; did you mean 'end'"),
+        ('over = ["end"]', 'when = { end = "shrt" }', "end has no value 'shrt'; did you mean 'short'"),
+        ("factor = [2, 3]", "factor = [2, 2]", "list of different values"),
+        ("factor = [2, 3]", "factor = 2", "list of different values"),
+        ("last = { factor = 10 }", "lst = { factor = 10 }", "unknown key 'lst' in .*; did you mean 'last'"),
+        ('stage = "last"', 'stage = "lasst"', "isn't in the recipe; did you mean 'last'"),
+        ('title = "Numbers"', "title = Numbers", "is not TOML"),
+        ("[stages.last]", '[stages.last]\nwhen = { end = "long" }', None),
+    ],
+)
+def test_mistakes_are_named_with_the_nearest_word(
+    tmp_path: Path, numbers: Path, old: str, new: str, message: str | None
+) -> None:
+    text = CHAIN.replace(old, new, 1)
+    assert text != CHAIN
+    if message is None:
+        assert start(tmp_path, numbers, text) == 0
+        return
+    with pytest.raises(UsageError, match=message):
+        start(tmp_path, numbers, text)
+
+
+def test_a_stage_that_reads_one_left_out_says_so(tmp_path: Path, numbers: Path) -> None:
+    text = CHAIN.replace("[stages.second]", '[stages.second]\nwhen = { end = "long" }')
+    with pytest.raises(UsageError, match="its input 'second' isn't part of"):
+        start(tmp_path, numbers, text)
+
+
+def test_inputs_of_the_command_line_are_checked(tmp_path: Path, numbers: Path) -> None:
+    found = recipe(tmp_path)
+    with pytest.raises(UsageError, match="birdssl run RECIPE INPUT"):
+        Expansion(found, VERBS, tmp_path / "runs").steps(found.cells())
+    with pytest.raises(NoInputError, match="nowhere"):
+        start(tmp_path, tmp_path / "nowhere")
+    text = CHAIN.replace('input = "input"', 'input = "./numbers"')
+    with pytest.raises(UsageError, match="reads nothing from the command line"):
+        start(tmp_path, numbers, text)
+    with pytest.raises(UsageError, match="no such recipe"):
+        read_recipe(tmp_path / "absent.toml", VERBS)
+    for wrong in ("fold=1", "factor=4", "factor"):
+        with pytest.raises(UsageError, match="--only"):
+            start(tmp_path, numbers, only=[wrong])

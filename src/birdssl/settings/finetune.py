@@ -1,0 +1,56 @@
+"""Settings of `birdssl finetune`."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import model_validator
+
+from birdssl.settings.base import setting
+from birdssl.settings.names import EncoderName
+from birdssl.settings.training import TrainingSettings
+
+
+class FinetuneSettings(TrainingSettings):
+    """Train a species classifier on labelled clips, from a random, an ImageNet or a pretrained start.
+
+    Inputs are directories made by `birdssl render`. Clips of the test part are never used, and clips without a label
+    are left out. With --fold, the originals of the other folds are trained on, with as many copies as `birdssl augment
+    --balance` planned for them. OUT is a model for `birdssl embed`, `evaluate` and `detect`. The epoch with the best
+    balanced accuracy on the held-out clips is kept.
+    """
+
+    example: ClassVar[str] = "birdssl finetune shards -o classifier --start encoder --fold 0"
+
+    start: str = setting("random", "random, imagenet, or the OUT of `birdssl pretrain` or `finetune`.", short="-s")
+    weights: Path | None = setting(
+        None, "ImageNet weights of torchvision as a file; without it --start imagenet downloads them."
+    )
+    encoder: EncoderName | None = setting(
+        None, "Network; default the start's, and simplecnn for a random start.", short="-E", inherited=True
+    )
+    pool: Literal["flatten", "gap"] | None = setting(
+        None, "End of simplecnn: flatten (default, P1), or gap.", inherited=True
+    )
+    imagenet_norm: bool = setting(False, "Normalise images by ImageNet's mean and deviation (not in P1).")
+    freeze: bool = setting(False, "Train the head alone; the encoder stays as it started.")
+    train_fraction: float = setting(
+        1.0, "Share of the training clips to use, of each class, drawn before balancing.", gt=0, le=1
+    )
+    balance: str | None = setting(
+        None, "Clips of each class, copies included: a number, or max; 0 for originals alone.", inherited=True
+    )
+    allow_overlap: bool = setting(
+        False, "Accept a start that was trained on clips held out here (transductive); the number is recorded."
+    )
+
+    @model_validator(mode="after")
+    def _balance_is_a_number_or_max(self) -> "FinetuneSettings":
+        if self.balance is not None and self.balance != "max" and not self.balance.isdecimal():
+            raise ValueError(f"--balance {self.balance!r}: must be a number of clips, or max")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_need_imagenet(self) -> "FinetuneSettings":
+        if self.weights is not None and self.start != "imagenet":
+            raise ValueError(f"--weights is for --start imagenet, and the start is {self.start!r}; leave one out")
+        return self

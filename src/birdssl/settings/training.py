@@ -1,0 +1,40 @@
+"""Settings that pretraining and fine-tuning share."""
+
+from typing import Literal
+
+from birdssl.settings.base import Settings, setting
+
+OptimiserName = Literal["sgd", "adam", "rmsprop", "lars"]
+
+
+class TrainingSettings(Settings):
+    """How a network is trained, and on which part of its clips."""
+
+    fold: int | None = setting(None, "Hold out this fold to choose the epoch by; the others are trained on.", ge=0)
+    validation_fraction: float = setting(
+        0.1, "Without --fold: share of the clips held out, by whole origins, to choose the epoch by.", gt=0, lt=1
+    )
+    epochs: int = setting(100, "Passes over the training clips; 0 saves the start as it is.", ge=0, short="-e")
+    batch: int | None = setting(
+        None, "Clips in a batch; default P1's for the encoder (50 or 80, 30 for resnet50).", ge=2, short="-b"
+    )
+    optimiser: OptimiserName | None = setting(
+        None, "Default P1's: sgd (simplecnn, mobilenetv3-large), adam (resnet50), rmsprop (inceptionv3)."
+    )
+    learning_rate: float | None = setting(
+        None, "Default P1's: 0.01 for sgd, 0.0001 for adam, 0.001 for rmsprop; 0.2 * batch / 256 for lars.", gt=0
+    )
+    momentum: float | None = setting(None, "Default P1's: 0, but 0.9 for mobilenetv3-large and lars.", ge=0, lt=1)
+    weight_decay: float | None = setting(None, "Default 0; 1e-6 for lars.", ge=0)
+    schedule: Literal["constant", "cosine"] = setting(
+        "constant", "Learning rate over the run: constant (P1), or a linear rise and a cosine fall."
+    )
+    warmup_epochs: int = setting(10, "Epochs of the rise under --schedule cosine.", ge=0)
+    precision: Literal["auto", "fp32", "bf16"] = setting(
+        "auto", "auto takes bf16 where the processor computes in it natively, else fp32; the choice is recorded."
+    )
+    threads: int = setting(2, "Threads on a CPU; part of the settings, since sums depend on how they are split.", ge=1)
+    memory_budget: float = setting(
+        4.0, "GiB of images to hold in the device's memory; more are read from their files.", ge=0, metavar="GIB"
+    )
+    seed: int = setting(1030, "Seed of everything that is drawn; 1030 is P1's.", ge=0)

@@ -1,0 +1,173 @@
+"""The training loop, one for every task: epochs, validation, the best epoch, checkpoints.
+
+A task (`birdssl.training.task`) says what is trained and on what. Where it runs, in which precision and with how many
+processes is lightning-fabric's part; all else stands here.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from birdssl.errors import BirdsslError
+from birdssl.seeds import derive
+from birdssl.training.batches import epoch_order, share, training_batches
+from birdssl.training.checkpoints import Progress, read_progress, restore, restore_best, save_checkpoint
+from birdssl.training.history import Row, best_epoch, epoch_line
+from birdssl.training.images import one_ahead
+from birdssl.training.optimisers import OptimiserPlan, Schedule, build_optimiser
+from birdssl.training.task import Batch, Task
+
+log = logging.getLogger(__name__)
+
+FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
+SAY_EVERY = 30.0  # s between lines within a long epoch
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How long and in what steps to train. `batch` counts items over all processes."""
+
+    epochs: int
+    batch: int
+    seed: int
+    optimiser: OptimiserPlan
+    schedule: Schedule = field(default_factory=Schedule)
+    drop_last: bool = False
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came out: one row an epoch (row 0 is the start), and the epoch whose weights the network now holds."""
+
+    history: list[Row]
+    best: int
+
+
+def make_fabric(device: torch.device, precision: str) -> Fabric:
+    """A Fabric for one process on `device`, in "fp32" or "bf16" (mixed: weights stay 32 bits wide)."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    devices = [device.index or 0] if device.type == "cuda" else 1
+    fabric = Fabric(accelerator=device.type, devices=devices, precision=FABRIC_PRECISION[precision])  # type: ignore[arg-type]
+    fabric.launch()
+    return fabric
+
+
+def train(
+    task: Task, plan: TrainingPlan, fabric: Fabric, folder: Path, environment: dict[str, Any] | None = None
+) -> Trained:
+    """Train a task's network in place to the end of the plan, and leave it with the weights of its best epoch.
+
+    Goes on from the last checkpoint in `folder`, with the same bits as a run that was never stopped. Raises
+    BirdsslError, with the epoch and what to try, when the loss isn't finite any more.
+    """
+    network = task.network.to(fabric.device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = build_optimiser(plan.optimiser, network)
+    progress = read_progress(folder) or Progress(environment=dict(environment or {}))
+    if progress.epoch >= 0:
+        restore(folder, network, optimiser)
+        log.info("going on after epoch %d of %d", progress.epoch, plan.epochs)
+    forward, stepper = fabric.setup(network, optimiser)
+    for epoch in range(progress.epoch + 1, plan.epochs + 1):
+        started = time.monotonic()
+        row: Row = {"epoch": epoch}
+        if epoch > 0:
+            row |= _train_epoch(task, plan, fabric, forward, stepper, optimiser, epoch)
+        row |= _validate(task, network)
+        _advance(progress, row, task, fabric, folder, network, optimiser)
+        seconds = time.monotonic() - started
+        log.info("%s (%.1f s)", epoch_line(row, plan.epochs, task.shown), seconds)
+        task.remark(progress.history)
+    restore_best(folder, progress.best, network)
+    return Trained(progress.history, progress.best)
+
+
+def _train_epoch(
+    task: Task,
+    plan: TrainingPlan,
+    fabric: Fabric,
+    forward: nn.Module,
+    stepper: Optimizer,
+    optimiser: Optimizer,
+    epoch: int,
+) -> Row:
+    """One pass over the training items; means of the loss and its terms over batches."""
+    torch.manual_seed(derive(plan.seed, "draws", epoch, fabric.global_rank))  # dropout and the like
+    order = epoch_order(task.items, plan.seed, epoch)
+    batches = training_batches(order, plan.batch, drop_last=plan.drop_last, processes=fabric.world_size)
+    task.train()
+    sums: dict[str, Tensor] = {}
+    said = time.monotonic()
+    for step, batch in enumerate(_loaded(task, batches, fabric, epoch)):
+        _set_rate(optimiser, plan, epoch - 1 + step / len(batches))
+        loss, terms = task.loss(forward, batch)
+        fabric.backward(loss)
+        stepper.step()
+        stepper.zero_grad(set_to_none=True)
+        for name, value in {"loss": loss.detach(), **terms}.items():
+            sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
+        if time.monotonic() - said > SAY_EVERY:
+            said = time.monotonic()
+            log.info("epoch %d/%d: batch %d of %d", epoch, plan.epochs, step + 1, len(batches))
+            _check_finite(float(sums["loss"]), epoch, plan)
+    row = {name: float(value) / len(batches) for name, value in sums.items()}
+    _check_finite(row["loss"], epoch, plan)
+    return row
+
+
+def _loaded(task: Task, batches: list[Tensor], fabric: Fabric, epoch: int) -> Iterator[Batch]:
+    """This process's share of each batch, loaded."""
+    own = [share(batch, fabric.global_rank, fabric.world_size) for batch in batches]
+    if task.ahead:
+        yield from one_ahead(lambda items: task.load(items, epoch), own)
+    else:
+        for items in own:
+            yield task.load(items, epoch)
+
+
+def _set_rate(optimiser: Optimizer, plan: TrainingPlan, epoch: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = plan.optimiser.learning_rate * plan.schedule.factor(epoch)
+
+
+def _check_finite(loss: float, epoch: int, plan: TrainingPlan) -> None:
+    if math.isfinite(loss):
+        return
+    raise BirdsslError(
+        f"the loss is {loss} in epoch {epoch}: the weights have run away. Try a smaller --learning-rate (it was "
+        f"{plan.optimiser.learning_rate:g}), --precision fp32, or another --optimiser"
+    )
+
+
+def _validate(task: Task, network: nn.Module) -> Row:
+    """The task's scores, in fp32: bfloat16 can spoil nearest neighbours. Dropout off, nothing learnt."""
+    network.eval()
+    with torch.inference_mode():
+        return task.validate()
+
+
+def _advance(
+    progress: Progress,
+    row: Row,
+    task: Task,
+    fabric: Fabric,
+    folder: Path,
+    network: nn.Module,
+    optimiser: Optimizer,
+) -> None:
+    """Note an epoch that is finished, in memory and on disk."""
+    progress.epoch = int(row["epoch"])
+    progress.history.append(row)
+    progress.best = best_epoch(progress.history, task.score, task.larger_is_better)
+    if fabric.is_global_zero:
+        save_checkpoint(folder, progress, network, optimiser)
+    fabric.barrier()

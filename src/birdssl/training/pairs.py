@@ -1,0 +1,102 @@
+"""Pairs of views of one clip, through one interface, wherever the views come from."""
+
+from typing import Protocol
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from birdssl.artifacts.manifest import VIEW
+from birdssl.errors import IncompatibleError
+from birdssl.seeds import generator
+from birdssl.training.images import Images
+
+
+class PairSource(Protocol):
+    """Clips of which two views can be had. Stored views are one kind; views drawn anew each epoch are to be another."""
+
+    clips: int
+
+    @property
+    def ahead(self) -> bool:
+        """Whether `views` is worth calling in a thread beside the arithmetic."""
+        ...
+
+    def views(self, clips: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+        """Two views of each clip numbered `clips` (B,), each (B, 1, height, width) float32 on the device."""
+        ...
+
+
+class StoredViews:
+    """Views that `birdssl augment --views` planned and `birdssl render` drew.
+
+    Of two views the first is always the first. Of more than two, two different ones are drawn for each clip and epoch.
+    `shuffled` pairs each clip's first view with another clip's second view: a negative control, from which nothing
+    can be learnt about clips.
+    """
+
+    def __init__(self, images: Images, rows: Tensor, seed: int, *, shuffled: bool = False) -> None:
+        """`rows` (clips, views) int64 says which image is which view."""
+        self.images, self.rows, self.seed, self.shuffled = images, rows, seed, shuffled
+        self.clips = len(rows)
+        self._epoch = -1
+        self._drawn = rows[:, :2]
+
+    @property
+    def ahead(self) -> bool:
+        return self.images.ahead
+
+    def views(self, clips: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+        drawn = self.drawn(epoch)[clips]  # (B, 2)
+        return self.images.take(drawn[:, 0]), self.images.take(drawn[:, 1])
+
+    def drawn(self, epoch: int) -> Tensor:
+        """(clips, 2) images of the pairs of an epoch; the last epoch's are kept."""
+        if epoch != self._epoch:
+            self._epoch, self._drawn = epoch, self._draw(epoch)
+        return self._drawn
+
+    def _draw(self, epoch: int) -> Tensor:
+        rows = self.rows
+        if rows.shape[1] > 2:
+            order = generator(self.seed, "views", epoch).random(tuple(rows.shape)).argsort(axis=1, kind="stable")
+            rows = rows.gather(1, torch.from_numpy(order))
+        first, second = rows[:, 0], rows[:, 1]
+        if self.shuffled:
+            second = second[another_clip(self.clips, self.seed, epoch)]
+        return torch.stack([first, second], dim=1)
+
+
+def another_clip(clips: int, seed: int, epoch: int) -> Tensor:
+    """A permutation of 0..clips-1 that leaves no clip in its place: one random cycle through all of them."""
+    cycle = generator(seed, "shuffled pairs", epoch).permutation(clips)
+    partner = torch.empty(clips, dtype=torch.int64)
+    partner[torch.from_numpy(cycle)] = torch.from_numpy(cycle).roll(1)
+    return partner
+
+
+def view_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Clips and the images of their views: columns `source`, `parent` and `views` (list of positions in `rows`).
+
+    `rows` has the manifest's columns and `source`, the number of its input. Views stand in the order of their number,
+    clips in the order in which they first occur. Raises IncompatibleError when there are no views, or clips of one.
+    """
+    views = rows.with_row_index("position").filter(pl.col("role") == VIEW)
+    if views.is_empty():
+        raise IncompatibleError(
+            "the input has no views to make pairs from; run `birdssl augment --views 2` before `birdssl render`"
+        )
+    table = (
+        views.sort("source", "parent", "number")
+        .group_by("source", "parent", maintain_order=True)
+        .agg(pl.col("position").cast(pl.Int64).alias("views"), pl.col("position").min().alias("first"))
+        .sort("first")
+        .drop("first")
+    )
+    fewest = table["views"].list.len().min()
+    if not isinstance(fewest, int) or fewest < 2:
+        raise IncompatibleError(
+            "the input has clips with a single view, and a pair needs two; run `birdssl augment --views 2` and "
+            "`birdssl render` again"
+        )
+    return table.with_columns(pl.col("views").list.head(fewest))

@@ -60,8 +60,10 @@ def _lead(results: Mapping[str, Any]) -> str:
 def _scope(results: Mapping[str, Any]) -> str:
     if results["on"] == "test":
         return "The test part: no model was trained, balanced or chosen on any clip of these origins."
-    return "Validation: each clip is scored by models that held its fold out. Epochs may have been chosen on these clips, \
+    return (
+        "Validation: each clip is scored by models that held its fold out. Epochs may have been chosen on these clips, \
 so scores here lean to the bright side; the test part decides."
+    )
 
 
 def _many(word: str, count: int) -> str:

@@ -1,0 +1,65 @@
+"""All pictures of an evaluation, under the paths that its results name."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from birdssl.evaluation import figures
+from birdssl.evaluation.figures import Bar
+from birdssl.evaluation.metrics import Ints
+from birdssl.evaluation.projection import Projection
+
+FOLDER = "figures"
+
+
+def comparison(results: dict[str, Any]) -> bytes:
+    """Balanced accuracy of all systems beside chance."""
+    return figures.comparison(
+        [
+            _bar(system["name"], system["balanced_accuracy"], "baseline" if system["baseline"] else "", _folds(system),
+                 system["baseline"])
+            for system in results["systems"]
+        ],
+        _number(results["chance"]["balanced_accuracy"]),
+    )  # fmt: skip
+
+
+def portraits(system: dict[str, Any], view: Projection | None, truth: Ints) -> dict[str, bytes]:
+    """Recall, confusion and, where there is one, projection of one system, by kind."""
+    table = system["confusion"]
+    found = {
+        "recall": figures.recall(
+            [_bar(row["class"], row, _counts(row), (), system["baseline"]) for row in system["recall"]]
+        ),
+        "confusion": figures.confusion(_table(table["counts"]), table["rows"], table["columns"]),
+    }
+    if view is not None and view.points is not None:
+        found["projection"] = figures.scatter(view.points, truth[view.rows], table["rows"])
+    return found
+
+
+def slug(name: str, number: int) -> str:
+    """A file name for a system: its place, and what letters and digits of its name are plain."""
+    plain = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name.lower())
+    return "-".join([f"{number:02d}", *(part for part in plain.split("-") if part)])[:60]
+
+
+def _bar(name: str, value: dict[str, Any], note: str, points: tuple[float, ...], quiet: bool) -> Bar:
+    return Bar(name, _number(value["value"]), value["low"], value["high"], note, points, quiet)
+
+
+def _folds(system: dict[str, Any]) -> tuple[float, ...]:
+    return tuple(share for share in system["folds"]["balanced_accuracy"] if share is not None)
+
+
+def _counts(row: dict[str, Any]) -> str:
+    return f"{row['clips']} clips, {row['origins']} origins"
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _table(counts: list[list[int]]) -> npt.NDArray[np.int64]:
+    return np.array(counts, np.int64)

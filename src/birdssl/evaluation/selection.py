@@ -1,0 +1,75 @@
+"""Which rows are scored and which may be learned from: the one place that keeps the two apart."""
+
+from collections.abc import Collection, Sequence
+
+import polars as pl
+
+from birdssl.artifacts.manifest import ORIGINAL
+from birdssl.errors import IncompatibleError, NoInputError
+
+ORIGINALS = pl.col("role") == ORIGINAL
+IN_TEST = pl.col("test").fill_null(False)
+LABELLED = pl.col("labels").list.len() > 0
+SEVERAL = pl.col("labels").list.n_unique() > 1
+
+
+def held_out(table: pl.DataFrame, on: str, fold: int | None, where: str) -> pl.DataFrame:
+    """Originals to be scored: the test part, or the fold that a model held out.
+
+    Raises NoInputError, which says what to run, when there are none.
+    """
+    if on == "test":
+        rows = table.filter(ORIGINALS & IN_TEST)
+        cure = "mark some with `birdssl split` before embedding, or score --on validation"
+    else:
+        rows = table.filter(ORIGINALS & ~IN_TEST & pl.col("fold").eq_missing(fold))
+        cure = "make folds with `birdssl split` before embedding, or score --on test"
+    if rows.is_empty():
+        part = "the test part" if on == "test" else f"fold {fold}"
+        raise NoInputError(f"{where}: none of its {table.height} rows is an original of {part}; {cure}")
+    return rows
+
+
+def learnable(table: pl.DataFrame, fold: int | None, ids: Collection[str] | None, where: str) -> pl.DataFrame:
+    """Labelled originals outside the test part and outside `fold`; of these, the ones in `ids` where it's given.
+
+    Raises IncompatibleError when an id in `ids` lies in the test part or in the held-out fold.
+    """
+    rows = table.filter(ORIGINALS & LABELLED)
+    held = IN_TEST | (pl.col("fold").eq_missing(fold) if fold is not None else pl.lit(False))
+    if ids is None:
+        return rows.filter(~held)
+    chosen = rows.filter(pl.col("id").is_in(list(ids)))
+    if not (leaked := chosen.filter(held)).is_empty():
+        raise IncompatibleError(
+            f"--train-ids names {leaked.height} clips that {where} holds out (first: {leaked['id'][0]}); "
+            "take the training run that made the systems beside it, of the same split and fold"
+        )
+    return chosen
+
+
+def refuse_leak(training: Sequence[str], scored: Sequence[str], where: str) -> None:
+    """Raise IncompatibleError when an origin is both learned from and scored."""
+    both = sorted(set(training) & set(scored))
+    if both:
+        raise IncompatibleError(
+            f"{where}: {len(both)} origins are both learned from and scored (first: {both[0]}); clips of one origin "
+            "sound alike, so the score would mean nothing: split by origin with `birdssl split`"
+        )
+
+
+def single_label(rows: pl.DataFrame, where: str, leave_out: bool = False) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Rows with one label, as `truth`, and how many of the others were left out, by reason.
+
+    Raises IncompatibleError for rows with several labels unless they are to be left out.
+    """
+    labelled = rows.filter(LABELLED)
+    several = labelled.filter(SEVERAL)
+    if not several.is_empty() and not leave_out:
+        raise IncompatibleError(
+            f"{where}: {several.height} clips carry several labels (first: {several['id'][0]}, "
+            f"{', '.join(several['labels'][0])}); evaluate scores one label a clip: --several-labels leave-out scores "
+            "the rest"
+        )
+    left_out = {"unlabelled": rows.height - labelled.height, "with several labels": several.height}
+    return labelled.filter(~SEVERAL).with_columns(truth=pl.col("labels").list.first()), left_out

@@ -1,0 +1,59 @@
+"""Settings of `birdssl evaluate`."""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from birdssl.settings.base import Settings, setting
+
+
+class EvaluateSettings(Settings):
+    """Score embeddings on held-out recordings: balanced accuracy with intervals, and a report page.
+
+    Each input is an OUT of embed. Several are compared as systems, on the same clips; inputs of one name are the folds
+    of one system, and give a mean and a deviation. A model's own head answers; embeddings without a head get a
+    classifier trained here, on labelled clips of the training part only. Chance always stands beside.
+
+    OUT holds report.html (one file, works offline), metrics.json, figures/ and, in its manifest, every answer.
+    """
+
+    example: ClassVar[str] = (
+        "birdssl evaluate embedded-mel embedded-vicreg -o scores --name 'mel statistics,VICReg' "
+        "--baseline 'mel statistics'"
+    )
+
+    on: Literal["test", "validation"] = setting(
+        "test", "Clips that are scored: the test part, or the fold that each model held out."
+    )
+    name: list[str] = setting(
+        [], "A name for each input, in order; inputs of one name are folds of one system. Default: directory names."
+    )
+    classes: list[str] = setting(
+        [], "Classes of interest. An answer in another class counts as wrong. Default: all.", metavar="CLASS"
+    )
+    baseline: str | None = setting(None, "Name of the system that the others are told from.", metavar="NAME")
+    probe: Literal["linear", "knn", "centroid"] | None = setting(
+        None,
+        "Classifier trained here on every input's embeddings, in place of heads. Default: linear, where no head is.",
+    )
+    train_ids: list[str] = setting(
+        [],
+        "OUT of finetune whose training clips these classifiers learn from, so that few labels are the same few; "
+        "one for each fold.",
+        metavar="DIR",
+    )
+    several_labels: Literal["refuse", "leave-out"] = setting(
+        "refuse", "What to do with clips of several labels, since one label a clip is scored."
+    )
+    draws: int = setting(2000, "Draws of origins for the intervals.", ge=100, le=1_000_000)
+    level: float = setting(0.95, "Level of the intervals.", ge=0.5, le=0.999)
+    projection_clips: int = setting(2000, "Most clips in a t-SNE picture; 0 for no picture.", ge=0, le=20_000)
+    seed: int = setting(1030, "Decides draws, pictures and the classifiers' inner folds.", ge=0)
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.baseline is not None and self.name and self.baseline not in self.name:
+            raise ValueError(f"--baseline {self.baseline!r} is none of --name {', '.join(self.name)}")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"--classes names a class twice: {', '.join(self.classes)}")
+        return self

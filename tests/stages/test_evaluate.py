@@ -1,0 +1,318 @@
+"""`birdssl evaluate` on embeddings made here, whose truth is known."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import balanced_accuracy_score
+
+from birdssl.artifacts.artifact import MANIFEST, StageRecord
+from birdssl.artifacts.atomic import write_table
+from birdssl.artifacts.manifest import clips
+from birdssl.errors import IncompatibleError, NoInputError, UsageError
+from birdssl.settings.base import check
+from birdssl.settings.evaluate import EvaluateSettings
+from birdssl.settings.run import RunOptions
+from birdssl.stages.evaluate import Evaluate
+from birdssl.stages.runner import run
+
+FROG, WREN, RAIN = 'frog <b>&amp;"x"', "wren", "rain"
+CLASSES = [FROG, WREN, RAIN]
+FEATURES = 6
+
+
+def table(recordings=10, clips_each=4, spread=1.0, seed=0):
+    """Recordings of one class each in turn, the last fifth of each class in the test part, the rest in two folds."""
+    random = np.random.default_rng(seed)
+    rows, vectors = [], []
+    for number in range(recordings * len(CLASSES)):
+        kind, turn = number % len(CLASSES), number // len(CLASSES)
+        test = turn >= recordings * 0.8
+        for clip in range(clips_each):
+            rows.append({
+                "id": f"{number:04x}{clip:012x}", "role": "original", "recording": f"card/{number}.wav",
+                "origin": f"card/{number}.wav", "start": clip * 3.0, "seconds": 3.0, "labels": [CLASSES[kind]],
+                "test": test, "fold": None if test else turn % 2, "site": "north",
+            })  # fmt: skip
+            vectors.append(2 * np.eye(FEATURES)[kind] + spread * random.normal(size=FEATURES))
+    return clips(rows), np.array(vectors, np.float32)
+
+
+def write_artifact(folder: Path, verb: str, rows: pl.DataFrame, facts=None, inputs=()):
+    write_table(folder / MANIFEST, rows)
+    record = StageRecord(verb=verb, version="0.1.0", state="complete", settings={}, inputs=list(inputs), plan="",
+                         facts=facts or {}, counts={"rows": rows.height, "units": 1, "rejects": 0},
+                         digest=f"{folder.name}-{rows.height}")  # fmt: skip
+    record.write(folder)
+    return folder
+
+
+def embedded(folder: Path, rows, vectors, scores=None, fold=None):
+    """An embed directory; `scores` (clips, 3) makes it one of a model with a head."""
+    rows = rows.with_columns(embedding=pl.Series(vectors, dtype=pl.Array(pl.Float32, vectors.shape[1])))
+    facts = {"kind": "embedding"} | ({} if fold is None else {"fold": fold})
+    if scores is not None:
+        rows = rows.with_columns(scores=pl.Series(scores.astype(np.float32), dtype=pl.Array(pl.Float32, 3)))
+        facts["classes"] = CLASSES
+    return write_artifact(folder, "embed", rows, facts)
+
+
+def head(rows, share, seed=0):
+    """Scores that name the right class with a given probability, and another one else."""
+    random = np.random.default_rng(seed)
+    truth = np.array([CLASSES.index(labels[0]) if labels else 0 for labels in rows["labels"].to_list()])
+    answer = np.where(random.random(len(truth)) < share, truth, (truth + random.integers(1, 3, len(truth))) % 3)
+    return 0.7 * np.eye(3)[answer] + 0.1
+
+
+def evaluate(inputs, out, **settings):
+    return run(Evaluate(check(EvaluateSettings, settings), inputs, out), RunOptions(quiet=True))
+
+
+def metrics(out: Path):
+    return json.loads((out / "metrics.json").read_text())
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Plain vectors without a head, and a good head."""
+    rows, vectors = table()
+    return [
+        embedded(tmp_path / "mel", rows, vectors),
+        embedded(tmp_path / "vicreg", rows, vectors, head(rows, 0.8)),
+    ]
+
+
+def test_heads_are_scored_by_their_highest_score(tmp_path):
+    rows, vectors = table()
+    scores = head(rows, 0.6)
+    out = tmp_path / "out"
+    evaluate([embedded(tmp_path / "a", rows, vectors, scores)], out)
+    test = rows["test"].to_numpy()
+    truth = [labels[0] for labels in rows.filter("test")["labels"].to_list()]
+    said = [CLASSES[place] for place in scores[test].argmax(1)]
+    assert metrics(out)["systems"][0]["balanced_accuracy"]["value"] == pytest.approx(
+        balanced_accuracy_score(truth, said), abs=1e-6
+    )
+    answers = pl.read_parquet(out / MANIFEST)
+    assert answers["id"].to_list() == rows.filter("test")["id"].to_list()
+    assert answers["predicted"].to_list() == said
+    assert answers["truth"].to_list() == truth
+    assert set(answers["recording"]) == set(rows.filter("test")["recording"])
+
+
+def test_classes_of_interest_leave_clips_out_but_not_answers(tmp_path):
+    """P1: three classes may be answered, two are scored."""
+    rows, vectors = table()
+    scores = head(rows, 0.5, seed=3)
+    out = tmp_path / "out"
+    evaluate([embedded(tmp_path / "a", rows, vectors, scores)], out, classes=[WREN, FROG])
+    found = metrics(out)
+    table_ = found["systems"][0]["confusion"]
+    assert (table_["rows"], table_["columns"]) == ([WREN, FROG], [WREN, FROG, RAIN])
+    assert sum(row[2] for row in table_["counts"]) > 0
+    assert found["chance"]["balanced_accuracy"] == 0.5
+    assert found["left_out"] == [{"why": "of other classes", "clips": 8}]
+
+
+def test_systems_stand_beside_chance_and_a_baseline(two, tmp_path, capsys):
+    outcome = evaluate(two, tmp_path / "out", name=["mel statistics", "VICReg"], baseline="mel statistics")
+    found = metrics(tmp_path / "out")
+    assert [system["name"] for system in found["systems"]] == ["mel statistics", "VICReg"]
+    assert found["systems"][0]["balanced_accuracy"]["value"] > 0.6
+    assert "VICReg" in found["comparisons"][0]["verdict"]
+    assert outcome.summary["verdicts"] == [found["comparisons"][0]["verdict"]]
+    lines = outcome.text.splitlines()
+    assert lines[1].split()[:2] == ["chance", "33.3"]
+    assert lines[2].startswith("mel statistics")
+    assert lines[-1].endswith("report.html")
+
+
+def test_a_probe_never_sees_what_is_held_out(tmp_path, monkeypatch):
+    """Neither the test part, nor the fold that the model held out, nor copies of any clip."""
+    rows, vectors = table()
+    copies = rows.head(8).with_columns(role=pl.lit("copy"), parent=pl.col("id"), id=pl.lit("c") + pl.col("id"))
+    rows, vectors = pl.concat([rows, copies]), np.concatenate([vectors, vectors[:8]])
+    seen = []
+    from birdssl.evaluation import answers
+
+    honest = answers.fit_probe
+    monkeypatch.setattr(
+        answers, "fit_probe", lambda kind, points, labels, origins, seed: (
+            seen.append((len(labels), set(origins))), honest(kind, points, labels, origins, seed))[1],
+    )  # fmt: skip
+    folder = embedded(tmp_path / "a", rows, vectors, fold=1)
+    originals = rows.filter(pl.col("role") == "original")
+    for on, scored in (("test", originals.filter("test")), ("validation", originals.filter(pl.col("fold") == 1))):
+        evaluate([folder], tmp_path / on, on=on)
+        count, origins = seen.pop()
+        assert not origins & set(scored["origin"])
+        assert origins == set(originals.filter(~pl.col("test") & (pl.col("fold") != 1))["origin"])
+        assert count == originals.filter(~pl.col("test") & (pl.col("fold") != 1)).height
+        assert set(pl.read_parquet(tmp_path / on / MANIFEST)["id"]) == set(scored["id"])
+
+
+def test_an_origin_on_both_sides_is_refused(tmp_path):
+    rows, vectors = table()
+    rows = rows.with_columns(origin=pl.lit("one upload"))
+    with pytest.raises(IncompatibleError, match="1 origins are both learned from and scored"):
+        evaluate([embedded(tmp_path / "a", rows, vectors)], tmp_path / "out")
+
+
+def test_embeddings_without_a_fold_are_cross_validated(tmp_path):
+    rows, vectors = table(spread=0.5)
+    evaluate([embedded(tmp_path / "a", rows, vectors)], tmp_path / "out", on="validation")
+    found = metrics(tmp_path / "out")["systems"][0]
+    assert found["folds"]["fold"] == [0, 1]
+    assert found["folds"]["same_clips"] is False
+    answers = pl.read_parquet(tmp_path / "out" / MANIFEST)
+    assert set(answers["id"]) == set(rows.filter(~pl.col("test"))["id"])
+    assert (answers["model_fold"] == answers["fold"]).all()
+
+
+def test_inputs_of_one_name_are_folds(tmp_path):
+    rows, vectors = table()
+    inputs = [embedded(tmp_path / f"f{fold}", rows, vectors, head(rows, 0.7, fold), fold) for fold in range(3)]
+    evaluate(inputs, tmp_path / "out", name=["net"] * 3)
+    found = metrics(tmp_path / "out")
+    assert len(found["systems"]) == 1
+    folds = found["systems"][0]["folds"]
+    assert folds["fold"] == [0, 1, 2]
+    assert found["systems"][0]["balanced_accuracy"]["value"] == pytest.approx(
+        np.mean(folds["balanced_accuracy"]), abs=1e-6
+    )
+    assert "over folds" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_few_labels_are_the_same_few_as_a_training_run_had(tmp_path):
+    rows, vectors = table(spread=0.3)
+    few = rows.filter(~pl.col("test") & (pl.col("fold") == 1)).filter(pl.col("start") == 0.0)
+    training = write_artifact(tmp_path / "finetune", "finetune", few, {"fold": 0})
+    evaluate([embedded(tmp_path / "a", rows, vectors)], tmp_path / "out", train_ids=[str(training)])
+    told = json.loads(next((tmp_path / "out" / "models").iterdir()).read_text())["models"]
+    assert [(model["fold"], model["clips"]) for model in told] == [(0, few.height)]
+
+
+def test_training_clips_that_are_held_out_are_refused(tmp_path):
+    rows, vectors = table()
+    training = write_artifact(tmp_path / "finetune", "finetune", rows.filter("test"), {"fold": 0})
+    with pytest.raises(IncompatibleError, match="--train-ids names 24 clips that"):
+        evaluate([embedded(tmp_path / "a", rows, vectors)], tmp_path / "out", train_ids=[str(training)])
+
+
+def test_unlabelled_clips_are_left_out_and_counted(tmp_path):
+    rows, vectors = table()
+    first = rows.filter("test")["id"][0]
+    rows = rows.with_columns(labels=pl.when(pl.col("id") == first).then(pl.lit([], pl.List(pl.String)))
+                             .otherwise(pl.col("labels")))  # fmt: skip
+    evaluate([embedded(tmp_path / "a", rows, vectors, head(rows, 0.9))], tmp_path / "out")
+    assert metrics(tmp_path / "out")["left_out"] == [{"why": "unlabelled", "clips": 1}]
+    assert "Left out: 1 unlabelled." in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_clips_of_several_labels_are_refused_or_left_out(tmp_path):
+    rows, vectors = table()
+    first = rows.filter("test")["id"][0]
+    rows = rows.with_columns(labels=pl.when(pl.col("id") == first).then(pl.lit([FROG, WREN]))
+                             .otherwise(pl.col("labels")))  # fmt: skip
+    folder = embedded(tmp_path / "a", rows, vectors, head(rows, 0.9))
+    with pytest.raises(IncompatibleError, match=r"1 clips carry several labels .* --several-labels leave-out"):
+        evaluate([folder], tmp_path / "out")
+    evaluate([folder], tmp_path / "second", several_labels="leave-out")
+    assert metrics(tmp_path / "second")["left_out"] == [{"why": "with several labels", "clips": 1}]
+
+
+def test_no_test_rows_say_what_to_run(tmp_path):
+    rows, vectors = table()
+    folder = embedded(tmp_path / "a", rows.with_columns(test=pl.lit(False)), vectors)
+    with pytest.raises(NoInputError, match="`birdssl split` before embedding, or score --on validation"):
+        evaluate([folder], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"name": ["a"]}, "--name gives 1 names for 2 inputs"),
+        ({"name": ["a", "a"]}, "both called 'a' and hold out no fold"),
+        ({"baseline": "mle"}, "--baseline 'mle' is none of the systems: mel, vicreg"),
+        ({"name": ["a", "b"], "baseline": "c"}, "--baseline 'c' is none of --name"),
+        ({"classes": ["wren", "wren"]}, "names a class twice"),
+    ],
+)
+def test_names_that_do_not_fit_are_usage_errors(two, tmp_path, settings, words):
+    with pytest.raises(UsageError, match=re.escape(words)):
+        evaluate(two, tmp_path / "out", **settings)
+
+
+def test_other_things_that_do_not_fit_say_so(two, tmp_path):
+    with pytest.raises(IncompatibleError, match="--classes names owl; the classes here are"):
+        evaluate(two, tmp_path / "out", classes=["owl"])
+    with pytest.raises(IncompatibleError, match="its model held out no fold"):
+        evaluate(two, tmp_path / "out", on="validation")
+    write_artifact(tmp_path / "clips", "segment", table()[0])
+    with pytest.raises(IncompatibleError, match="expected a directory made by `birdssl embed`"):
+        evaluate([tmp_path / "clips"], tmp_path / "out")
+
+
+def test_same_bytes_again_and_with_two_workers(two, tmp_path):
+    settings = check(EvaluateSettings, {"draws": 200})
+    outs = [tmp_path / "one", tmp_path / "two"]
+    for out, jobs in zip(outs, (1, 2), strict=True):
+        run(Evaluate(settings, two, out, RunOptions(jobs=jobs, quiet=True)), RunOptions(jobs=jobs, quiet=True))
+    names = sorted(str(path.relative_to(outs[0])) for path in outs[0].rglob("*") if path.is_file())
+    assert "report.html" in names
+    assert [name for name in names if (outs[0] / name).read_bytes() != (outs[1] / name).read_bytes()] == ["run.log"]
+
+
+class Page(HTMLParser):
+    """Collects a page's text, tags and the addresses that it would load."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.tags, self.addresses, self.identities = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
+        self.identities += [value for name, value in attrs if name == "id"]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_the_page_holds_everything_and_loads_nothing(two, tmp_path):
+    evaluate(two, tmp_path / "out", name=["<script>alert(1)</script>", "net & co"])
+    text = (tmp_path / "out" / "report.html").read_text()
+    page = Page()
+    page.feed(text)
+    words = " ".join(" ".join(page.words).split())
+    assert "script" not in page.tags
+    assert not re.findall(r"(?:src|href)\s*=\s*[\"']?\s*(?:https?:)?//", text)
+    assert not re.findall(r"url\(|@import|https?://", text)
+    assert all(address.startswith(("data:image/png;base64,", "#")) for address in page.addresses)
+    assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(page.identities)
+    assert page.tags.count("img") == 5
+    for name in ("<script>alert(1)</script>", "net & co", FROG, WREN, RAIN, "chance", "birdssl evaluate"):
+        assert name in words
+    found = metrics(tmp_path / "out")
+    for system in found["systems"]:
+        assert f"{system['balanced_accuracy']['value'] * 100:.1f} %" in words
+        for picture in system["figures"].values():
+            assert (tmp_path / "out" / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_pictures_of_planes_can_be_left_out(two, tmp_path):
+    evaluate(two, tmp_path / "out", projection_clips=0)
+    assert [system["figures"]["projection"] for system in metrics(tmp_path / "out")["systems"]] == [None, None]
+
+
+@pytest.mark.parametrize("probe", ["linear", "knn", "centroid"])
+def test_each_probe_learns_clear_classes(two, tmp_path, probe):
+    evaluate(two, tmp_path / "out", probe=probe, projection_clips=0)
+    scores = [system["balanced_accuracy"]["value"] for system in metrics(tmp_path / "out")["systems"]]
+    assert min(scores) > 0.6
+    assert scores[0] == scores[1]  # the same vectors, heads set aside

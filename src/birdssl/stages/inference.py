@@ -1,0 +1,136 @@
+"""A saved model over clips, as embed and detect both need it: always in 32 bits, one thread, fixed batches.
+
+bfloat16 is fast in training, but neighbours among embeddings get lost in it; and sums split over threads differ in
+their last digits. More clips a second come from more workers (`--jobs`) or a GPU.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from birdssl.artifacts.artifact import RECORD, open_artifact
+from birdssl.audio.spectrogram import Frontend
+from birdssl.errors import IncompatibleError
+from birdssl.stages.contract import Source
+from birdssl.training.precision import fixed_numerics
+from birdssl.training.saved_model import PAYLOAD, SavedModel, load_model
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of N clips: `embeddings` (N, D) and, with a head, `scores` (N, classes), softmax."""
+
+    embeddings: Floats
+    scores: Floats | None
+
+
+class Network:
+    """A model ready to run on one device."""
+
+    def __init__(self, model: SavedModel, device: torch.device) -> None:
+        self.model = model.to(device)
+        self.device = device
+        self.frontend = Frontend.from_dict(model.frontend)
+        self.model.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the columns of `scores`; empty without a head."""
+        return self.model.classes
+
+    def layer(self, wanted: str | None) -> str:
+        """The layer to write: `wanted`, or the penultimate one where there is a head, else the encoder's output.
+
+        Raises IncompatibleError for the penultimate layer of a model without a head.
+        """
+        if wanted is None:
+            return "encoder" if self.model.head is None else "penultimate"
+        if wanted == "penultimate" and self.model.head is None:
+            raise IncompatibleError(
+                "--layer penultimate: this model has no head, so no penultimate layer; take --layer encoder, or a "
+                "model that `birdssl finetune` made"
+            )
+        return wanted
+
+    def width(self, layer: str) -> int:
+        """Length of an embedding of that layer."""
+        head = self.model.head
+        return head.width if layer == "penultimate" and head is not None else self.model.encoder.features
+
+    def run(self, pictures: npt.NDArray[np.uint8], layer: str, batch: int) -> Answers:
+        """Pictures (N, height, width) as the frontend draws them to answers of N rows, `batch` at a time."""
+        with _exact(), torch.inference_mode():
+            parts = [self._batch(pictures[i : i + batch], layer) for i in range(0, len(pictures), batch)]
+        scores = [part.scores for part in parts if part.scores is not None]
+        return Answers(np.concatenate([part.embeddings for part in parts]), np.concatenate(scores) if scores else None)
+
+    def _batch(self, pictures: npt.NDArray[np.uint8], layer: str) -> Answers:
+        images = self.model.prepare(torch.from_numpy(pictures).to(self.device))
+        embeddings = self.model.encoder(images.contiguous(memory_format=torch.channels_last))
+        head = self.model.head
+        if head is None:
+            return Answers(_floats(embeddings), None)
+        penultimate = head.penultimate(embeddings)
+        scores = torch.softmax(head.classify(penultimate), dim=1)
+        return Answers(_floats(penultimate if layer == "penultimate" else embeddings), _floats(scores))
+
+
+def _floats(values: torch.Tensor) -> Floats:
+    return values.float().cpu().numpy()
+
+
+@contextmanager
+def _exact() -> Iterator[None]:
+    """One thread, deterministic kernels, and no TensorFloat-32, which keeps 10 of 23 bits on newer GPUs."""
+    with (
+        fixed_numerics(1),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+    ):
+        yield
+
+
+def model_digest(folder: Path) -> str:
+    """32 hex digits of a model's description and weights, wherever the folder lies."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in PAYLOAD:
+        path = folder / name
+        if path.exists():
+            digest.update(name.encode() + b"\0")
+            with path.open("rb") as handle:
+                digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()
+
+
+def model_source(folder: Path) -> Source:
+    """A model as stage.json records it. One that is still being made is refused, as `open_artifact` says it."""
+    verb = open_artifact(folder).verb if (folder / RECORD).exists() else None
+    return Source(folder, verb, model_digest(folder))
+
+
+def open_network(folder: Path, digest: str, device: str) -> Network:
+    """The model in `folder` on a device that `choose_device` named; a worker opens each model once.
+
+    Raises what `load_model` raises, and IncompatibleError when encoder and frontend differ in the size of pictures.
+    """
+    return _open_network(folder.resolve(), digest, device)
+
+
+@lru_cache(maxsize=1)
+def _open_network(folder: Path, digest: str, device: str) -> Network:
+    network = Network(load_model(folder), torch.device(device))
+    options, frontend = network.model.encoder.options, network.frontend
+    if (options["height"], options["width"]) != (frontend.height, frontend.width):
+        raise IncompatibleError(
+            f"{folder}: its encoder takes pictures of {options['height']} x {options['width']} pixels, its frontend "
+            f"draws {frontend.height} x {frontend.width}; make the model anew"
+        )
+    return network

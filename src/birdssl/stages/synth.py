@@ -27,7 +27,7 @@ RECORDING_SCHEMA: dict[str, Any] = {
     "recording": pl.String,  # site folder and file name
     "path": pl.String,  # relative to the folder that holds this manifest
     "site": pl.String,
-    "recorder": pl.String,  # make and serial number
+    "recorder": pl.String,  # as the files' metadata name it
     "time": pl.Datetime("ms"),  # local clock, which is UTC
     "seconds": pl.Float64,
     "sample_rate": pl.Int32,
@@ -86,7 +86,7 @@ class Synth(Stage[SynthSettings]):
         heard = [call for call in plan.calls if call.snr >= self.settings.min_snr]
         write_text(path.with_name(f"{path.stem}.Table.1.selections.txt"), selection_table(heard))
         comment = recorders.comment(plan.recorder, plan.time, plan.celsius)
-        guano = recorders.guano(plan.recorder, plan.time, plan.celsius, plan.seconds, plan.rate)
+        guano = recorders.guano(plan.recorder, plan.site.name, plan.time, plan.celsius, plan.seconds, plan.rate)
         with atomic_path(path) as part, part.open("wb") as file:
             wav.write_wav(file, scene.blocks(plan), plan.frames, plan.rate, comment=comment, guano=guano)
         return Result(pl.DataFrame([_row(plan, slot, heard)], schema=RECORDING_SCHEMA))
@@ -134,7 +134,7 @@ def _row(plan: scene.Scene, slot: Slot, heard: Sequence[scene.Call]) -> dict[str
         "recording": slot.path,
         "path": f"{RECORDINGS}/{slot.path}",
         "site": plan.site.name,
-        "recorder": f"{plan.recorder.model.name} {plan.recorder.serial}",
+        "recorder": plan.recorder.name,
         "time": plan.time,
         "seconds": plan.frames / plan.rate,
         "sample_rate": plan.rate,

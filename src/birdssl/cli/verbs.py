@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from birdssl.settings.base import Settings
+from birdssl.settings.detect import DetectSettings
 from birdssl.settings.doctor import DoctorSettings
+from birdssl.settings.embed import EmbedSettings
+from birdssl.settings.evaluate import EvaluateSettings
 from birdssl.settings.ls import LsSettings
 from birdssl.settings.synth import SynthSettings
 
@@ -34,7 +37,7 @@ class Tool:
 
     settings: type[Settings]
     main: Callable[[], Callable[..., int]]
-    inputs: str = ""  # metavar of the inputs; empty when it has none
+    inputs: str = ""  # the inputs as usage shows them, such as "[DIR]"; empty when it has none
     about: str = ""  # help of the inputs
     inputs_are: str = "directory"  # or "file", for completion
     out: str = ""  # help of -o; empty when it has none
@@ -47,8 +50,29 @@ def _synth() -> type[Any]:
     return Synth
 
 
+def _embed() -> type[Any]:
+    from birdssl.stages.embed import Embed
+
+    return Embed
+
+
+def _evaluate() -> type[Any]:
+    from birdssl.stages.evaluate import Evaluate
+
+    return Evaluate
+
+
+def _detect() -> type[Any]:
+    from birdssl.stages.detect import Detect
+
+    return Detect
+
+
 VERBS: dict[str, Verb] = {
     "synth": Verb(SynthSettings, _synth, ""),
+    "embed": Verb(EmbedSettings, _embed, "DIR"),
+    "evaluate": Verb(EvaluateSettings, _evaluate, "DIR"),
+    "detect": Verb(DetectSettings, _detect, "RECORDING", lists=True),
 }
 
 
@@ -65,6 +89,6 @@ def _doctor() -> Callable[..., int]:
 
 
 TOOLS: dict[str, Tool] = {
-    "ls": Tool(LsSettings, _ls, "DIR", "A stage's directory, or a folder that holds some."),
+    "ls": Tool(LsSettings, _ls, "[DIR]", "A stage's directory, or a folder that holds some."),
     "doctor": Tool(DoctorSettings, _doctor),
 }

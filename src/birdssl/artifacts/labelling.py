@@ -216,6 +216,24 @@ def _keep_row(labels: Labels, name: str, row: FileRow, table: Path) -> None:
         raise BadInput(f"{table}: {row.source} and {before.source} give {name} different origins or folds")
 
 
+def match_files(table: Table, names: Sequence[str]) -> dict[str, FileRow]:
+    """The row of a table for each recording name that it has one for. Raises NoInputError when it has none at all,
+    BadInput where it has two that differ."""
+    finder = _Finder([Recording(name, Path(os.sep) / name, 0, "") for name in names])
+    targets = _resolve({row.recording for row in table.files}, finder)
+    labels = Labels()
+    for row in table.files:
+        name, _ = targets[row.recording]
+        if name is not None:
+            _keep_row(labels, name, row, table.path)
+    if not labels.files:
+        raise NoInputError(
+            f"{table.path}: none of its {len(table.files)} rows names one of the {len(names)} recordings; "
+            f"the first recording is {names[0] if names else 'missing'}"
+        )
+    return labels.files
+
+
 def _refuse_if_all_strange(labels: Labels, recordings: Sequence[Recording]) -> None:
     if labels.orphans and not labels.annotated and not labels.unusable and not labels.unmatched:
         raise NoInputError(

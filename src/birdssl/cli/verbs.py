@@ -13,6 +13,8 @@ from birdssl.settings.doctor import DoctorSettings
 from birdssl.settings.embed import EmbedSettings
 from birdssl.settings.evaluate import EvaluateSettings
 from birdssl.settings.ls import LsSettings
+from birdssl.settings.segment import SegmentSettings
+from birdssl.settings.split import SplitSettings
 from birdssl.settings.synth import SynthSettings
 
 
@@ -50,6 +52,18 @@ def _synth() -> type[Any]:
     return Synth
 
 
+def _segment() -> type[Any]:
+    from birdssl.stages.segment import Segment
+
+    return Segment
+
+
+def _split() -> type[Any]:
+    from birdssl.stages.split import Split
+
+    return Split
+
+
 def _embed() -> type[Any]:
     from birdssl.stages.embed import Embed
 
@@ -70,6 +84,8 @@ def _detect() -> type[Any]:
 
 VERBS: dict[str, Verb] = {
     "synth": Verb(SynthSettings, _synth, ""),
+    "segment": Verb(SegmentSettings, _segment, "RECORDING", lists=True),
+    "split": Verb(SplitSettings, _split, "DIR"),
     "embed": Verb(EmbedSettings, _embed, "DIR"),
     "evaluate": Verb(EvaluateSettings, _evaluate, "DIR"),
     "detect": Verb(DetectSettings, _detect, "RECORDING", lists=True),

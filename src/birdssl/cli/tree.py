@@ -51,6 +51,11 @@ class Flag:
         return ([self.short] if self.short else []) + [self.long] + negative
 
     @property
+    def offered(self) -> list[str]:
+        """The forms worth showing: --no- only where the switch is on by default."""
+        return [form for form in self.forms if self.default == "on" or not form.startswith("--no-")]
+
+    @property
     def notes(self) -> str:
         """Range, choices and default in words."""
         default = self.default and (self.default if " " in self.default else f"default {self.default}")
@@ -86,9 +91,14 @@ class Command:
         return first.split(". ")[0].rstrip(".") + "."
 
     @property
+    def shape(self) -> str:
+        """Its inputs as usage shows them: stages take any number, a tool says itself what it takes."""
+        return f"{self.inputs}..." if self.is_stage else self.inputs
+
+    @property
     def usage(self) -> str:
         """The shape of its command line."""
-        inputs = f" {self.inputs}..." if self.inputs else ""
+        inputs = f" {self.shape}" if self.inputs else ""
         return f"birdssl {self.name}{inputs}{' -o OUT' if self.is_stage else ''} [OPTIONS]"
 
     def flags(self) -> Iterator[Flag]:

@@ -54,10 +54,9 @@ def write_artifact(folder: Path, verb: str, rows: pl.DataFrame, facts=None, inpu
 def embedded(folder: Path, rows, vectors, scores=None, fold=None):
     """An embed directory; `scores` (clips, 3) makes it one of a model with a head."""
     rows = rows.with_columns(embedding=pl.Series(vectors, dtype=pl.Array(pl.Float32, vectors.shape[1])))
-    facts = {"kind": "embedding"} | ({} if fold is None else {"fold": fold})
+    facts = {"kind": "embedding", "classes": CLASSES} | ({} if fold is None else {"fold": fold})
     if scores is not None:
         rows = rows.with_columns(scores=pl.Series(scores.astype(np.float32), dtype=pl.Array(pl.Float32, 3)))
-        facts["classes"] = CLASSES
     return write_artifact(folder, "embed", rows, facts)
 
 

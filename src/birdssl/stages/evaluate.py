@@ -163,7 +163,9 @@ class Evaluate(Stage[EvaluateSettings]):
 
     def _entry(self, number: int, name: str, artifact: Artifact, runs: Sequence[Artifact]) -> Entry:
         fold = model_fold(artifact)
-        classes = () if self.settings.probe else tuple(artifact.facts.get("classes") or ())
+        # The clips' own stages pass a class list on as well; only scores tell of a head.
+        head = self.settings.probe is None and "scores" in artifact.scan().collect_schema()
+        classes = tuple(artifact.facts.get("classes") or ()) if head else ()
         if classes:
             if self.settings.on == "validation" and fold is None:
                 raise IncompatibleError(

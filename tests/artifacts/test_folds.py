@@ -153,7 +153,7 @@ def test_days_are_calendar_days() -> None:
 
 def test_too_few_groups_are_refused_with_the_cure() -> None:
     with pytest.raises(
-        IncompatibleError, match=r"2 groups \(--group origin\).*5 folds and a test part; use fewer --folds"
+        IncompatibleError, match=r"2 groups \(--group origin\) can't make 5 folds and a test part; use fewer --folds"
     ):
         assign(grouped({"1": ("a", 9), "2": ("a", 9)}), Design(0.1, 5, "origin", 1))
 
@@ -187,8 +187,8 @@ def test_the_class_table_counts_clips_and_origins() -> None:
 def test_complaints_name_what_spoils_a_score() -> None:
     table = grouped({"1": ("rare", 4)} | {str(number): ("common", 4) for number in range(2, 12)})
     said = "\n".join(complaints(assign(table, Design(0.2, 3, "origin", 1)), Design(0.2, 3, "origin", 1)))
-    assert "rare: no clip in the test part" in said
-    assert "rare: all its 4 training clips are in fold" in said
+    assert "no clip in the test part, so no score, for 1 classes: rare (1 origin)" in said
+    assert "1 classes have all their training clips in one fold" in said
     assert "common" not in said
     design = Design(0.2, 3, "none", 1)
     assert "origins have clips in several parts" in "\n".join(complaints(assign(table, design), design))

@@ -37,13 +37,7 @@ def assign(clips: pl.DataFrame, design: Design) -> pl.DataFrame:
     Raises IncompatibleError when the rows lack what they are to be grouped by, or are fewer groups than parts.
     """
     ordered = clips.sort("id")
-    groups, strata = group_rows(ordered, design.group), stratify(ordered["labels"])
-    count = int(groups.max(initial=-1)) + 1
-    if count < max(design.folds, 1) + (design.test_fraction > 0):
-        raise IncompatibleError(
-            f"{count} groups (--group {design.group}) can't be split into {design.folds} folds"
-            f"{' and a test part' if design.test_fraction else ''}; use fewer --folds, or another --group"
-        )
+    groups, strata = draw_groups(ordered, design), stratify(ordered["labels"])
     keys = (design.seed, "split") if design.draw == 0 else (design.seed, "split", design.draw)
     held = hold_out(strata, groups, design.test_fraction, generator(*keys, "test"))
     fold = np.full(len(held), -1)
@@ -52,6 +46,19 @@ def assign(clips: pl.DataFrame, design: Design) -> pl.DataFrame:
     drawn = ordered.select("id").with_columns(pl.Series("test", held), pl.Series("fold", fold).cast(pl.Int16))
     drawn = drawn.with_columns(pl.when(pl.col("fold") >= 0).then("fold").alias("fold"))
     return clips.drop("test", "fold").join(drawn, on="id", how="left").select(clips.columns)
+
+
+def draw_groups(clips: pl.DataFrame, design: Design) -> NDArray[np.int64]:
+    """Number the groups of rows as `group_rows` does; raises IncompatibleError when they are fewer than the parts."""
+    groups = group_rows(clips, design.group)
+    count = int(groups.max(initial=-1)) + 1
+    parts = max(design.folds, 1) + (design.test_fraction > 0)
+    if count < parts:
+        raise IncompatibleError(
+            f"{count} group{'s' * (count != 1)} (--group {design.group}) can't make {design.folds} folds"
+            f"{' and a test part' if design.test_fraction else ''}; use fewer --folds, or another --group"
+        )
+    return groups
 
 
 def official(clips: pl.DataFrame, test_folds: Sequence[int]) -> pl.DataFrame:
@@ -258,7 +265,7 @@ def complaints(clips: pl.DataFrame, design: Design | None) -> list[str]:
     """What a person should know of the parts before believing a score; `design` is None for official folds."""
     table = class_table(clips)
     folds = [name for name in table[-1] if name.startswith("fold_")]
-    found = [*_small_classes(table[:-1], folds, clips), *_uneven(table[-1], folds, design)]
+    found = [*_small_classes(table[:-1], folds, bool(clips["test"].any())), *_uneven(table[-1], folds, design)]
     shared = straddlers(clips, "origin")
     if shared:
         found.append(
@@ -273,25 +280,31 @@ def complaints(clips: pl.DataFrame, design: Design | None) -> list[str]:
     return found
 
 
-def _small_classes(rows: list[dict[str, Any]], folds: list[str], clips: pl.DataFrame) -> list[str]:
-    found = []
-    tested = bool(clips["test"].any())
+def _small_classes(rows: list[dict[str, Any]], folds: list[str], tested: bool) -> list[str]:
+    """Classes that aren't tested, that a fold has alone, and that folds lack: one sentence each."""
+    untested, alone, absent = [], [], []
     for row in rows:
-        name, here = row["class"], [fold for fold in folds if row[fold]]
-        training = row["clips"] - row["test"]
+        name, here = row["class"], [fold.removeprefix("fold_") for fold in folds if row[fold]]
+        left = row["origins"] - row["test_origins"]
         if name == UNLABELLED:
             continue
         if tested and not row["test"]:
-            found.append(f"{name}: no clip in the test part, so it gets no score ({_origins(row['origins'])})")
-        if folds and len(here) == 1 and training:
-            found.append(
-                f"{name}: all its {training} training clips are in {here[0].replace('_', ' ')}, so a model that holds "
-                f"it out never learns the class ({_origins(row['origins'] - row['test_origins'])} in the training part)"
-            )
-        elif folds and len(here) < len(folds):
-            missing = ", ".join(fold.removeprefix("fold_") for fold in folds if fold not in here)
-            left = row["origins"] - row["test_origins"]
-            found.append(f"{name}: absent from fold {missing} ({_origins(left)} for {len(folds)} folds)")
+            untested.append(f"{name} ({_origins(row['origins'])})")
+        if len(here) == 1:
+            alone.append(f"{name} (fold {here[0]}, {_origins(left)})")
+        elif here and len(here) < len(folds):
+            absent.append(f"{name} ({_origins(left)})")
+    found = []
+    if untested:
+        found.append(f"no clip in the test part, so no score, for {len(untested)} classes: {_some(untested)}")
+    cure = "use fewer --folds, or --folds 0 with --repeats"
+    if alone:
+        found.append(
+            f"{len(alone)} classes have all their training clips in one fold, and a model that holds it out never "
+            f"learns them: {_some(alone)}; {cure}"
+        )
+    if absent:
+        found.append(f"{len(absent)} classes are absent from some of {len(folds)} folds: {_some(absent)}; {cure}")
     return found
 
 

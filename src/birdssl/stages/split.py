@@ -14,9 +14,9 @@ import polars as pl
 from birdssl.artifacts.annotations import Columns, read_csv
 from birdssl.artifacts.artifact import MANIFEST, Artifact, table_digest
 from birdssl.artifacts.atomic import write_text
-from birdssl.artifacts.folds import Design, assign, class_table, complaints, official
+from birdssl.artifacts.folds import Design, assign, class_table, complaints, draw_groups, official
 from birdssl.artifacts.labelling import match_files
-from birdssl.artifacts.manifest import ORIGINAL, rebase
+from birdssl.artifacts.manifest import rebase
 from birdssl.errors import IncompatibleError, NoInputError
 from birdssl.settings.split import SplitSettings
 from birdssl.stages.contract import Result, Source, Stage, Unit, inherit
@@ -24,7 +24,6 @@ from birdssl.stages.contract import Result, Source, Stage, Unit, inherit
 log = logging.getLogger(__name__)
 
 CLASSES = "classes.csv"
-MAX_WARNINGS = 12  # on stderr; classes.csv shows the rest
 
 
 class Split(Stage[SplitSettings]):
@@ -47,10 +46,24 @@ class Split(Stage[SplitSettings]):
         artifacts = self.artifacts()
         if not sum(artifact.counts["rows"] for artifact in artifacts):
             raise NoInputError(f"no clips in {', '.join(str(path) for path in self.inputs)}; nothing to split")
+        self._check()
         digest = hashlib.blake2b(digest_size=16)
         for source in self.sources():
             digest.update(source.digest.encode())
         return [Unit("split", digest.hexdigest(), size=200 * sum(artifact.counts["rows"] for artifact in artifacts))]
+
+    def _check(self) -> None:
+        """Refuse what can't be split before anything is written."""
+        if self._design is not None:
+            draw_groups(self._clips(), self._design)
+        else:
+            self._official()
+
+    def _official(self) -> pl.DataFrame:
+        clips = self._clips()
+        if self.settings.folds_from is not None:
+            clips = _with_folds(clips, self.settings)
+        return official(clips, self.settings.test_fold)
 
     def sources(self) -> list[Source]:
         """The inputs, and the table of folds."""
@@ -59,13 +72,8 @@ class Split(Stage[SplitSettings]):
 
     def work(self, unit: Unit) -> Result:
         """Give every clip its part."""
-        clips = self._clips()
         design = self._design
-        if design is not None:
-            return Result(assign(clips, design))
-        if self.settings.folds_from is not None:
-            clips = _with_folds(clips, self.settings)
-        return Result(official(clips, self.settings.test_fold))
+        return Result(self._official() if design is None else assign(self._clips(), design))
 
     def _clips(self) -> pl.DataFrame:
         artifacts = self.artifacts()
@@ -76,7 +84,7 @@ class Split(Stage[SplitSettings]):
             raise IncompatibleError(
                 f"clips of {twin} are in more than one input; give each clip once: leave one of the inputs out"
             )
-        return clips.filter(pl.col("role") == ORIGINAL)
+        return clips
 
     def facts(self) -> dict[str, Any]:
         """What the clips are like, the classes of all inputs, and the folds."""
@@ -98,10 +106,8 @@ class Split(Stage[SplitSettings]):
         table = class_table(clips)
         write_text(self.out / CLASSES, _as_csv(table))
         said = complaints(clips, self._design)
-        for line in said[:MAX_WARNINGS]:
+        for line in said:
             log.warning("%s", line)
-        if len(said) > MAX_WARNINGS:
-            log.warning("and %d more of the kind; see %s", len(said) - MAX_WARNINGS, CLASSES)
         return {"classes": table, "warnings": said}
 
     def report(self, summary: dict[str, Any]) -> str:

@@ -36,7 +36,7 @@ from birdssl.artifacts.artifact import (
     read_record,
     table_digest,
 )
-from birdssl.artifacts.atomic import TEMPORARY
+from birdssl.artifacts.atomic import TEMPORARY, sync
 from birdssl.errors import BirdsslError, IncompatibleError, UsageError
 from birdssl.settings.run import RunOptions, reject_limit
 from birdssl.stages.contract import WORK, Stage, Unit, relative
@@ -277,6 +277,7 @@ def _work(
         record.counts = {"units": len(units), "rows": rows, "rejects": rejects}
         record.digest = _digest(stage.out, record)
         record.state = COMPLETE
+        sync()
         record.write(stage.out)
         shutil.rmtree(stage.out / WORK, ignore_errors=True)
         return _outcome(stage, record, options, "")

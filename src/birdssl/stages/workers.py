@@ -14,6 +14,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from birdssl.artifacts.artifact import LOG
+from birdssl.artifacts.atomic import sync
 from birdssl.errors import BadInput, BirdsslError
 from birdssl.stages.contract import Stage, Unit
 from birdssl.stages.journal import Journal, reject_unit
@@ -40,6 +41,7 @@ def do_unit(stage: Stage[Any], unit: Unit) -> Unit:
         result = stage.work(unit)
     except BadInput as error:
         result = reject_unit(unit, str(error))
+    sync()  # the payload must be on the disk before the journal says so
     Journal(stage.out).write(unit, result)
     return unit
 

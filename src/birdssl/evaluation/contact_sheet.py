@@ -66,7 +66,7 @@ def _label(
 def frequency_ticks(front: Frontend) -> list[tuple[int, float]]:
     """Frequencies in Hz and their places, from 0 at the top of a picture to 1 at the bottom."""
     low, high = float(hertz_to_mel(front.f_min)), float(hertz_to_mel(front.top_frequency))
-    ticks = []
+    ticks: list[tuple[int, float]] = []
     for frequency in TICKS_HZ:
         band = (float(hertz_to_mel(frequency)) - low) / (high - low) * (front.n_mels + 1) - 1  # its centre is whole
         place = 1 - (band + 0.5) / front.n_mels

@@ -1,0 +1,282 @@
+"""`birdssl render`: clips, copies and views as arrays in shards, and pictures for a person.
+
+OUT/shards/00012.npy             (n, height, width) uint8, or (n, samples) int16; the manifest says shard and row
+OUT/contact-sheets/CLASS.png     some clips of each class, with axes; copies and views beside their clips
+OUT/png/CLASS/NAME.png           with --png: every picture
+"""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+from PIL import Image
+
+from birdssl.artifacts.atomic import atomic_path
+from birdssl.artifacts.manifest import ORIGINAL
+from birdssl.artifacts.shards import FOLDER, Shards, shard_path, write_shard
+from birdssl.audio.augment import apply
+from birdssl.audio.decode import ClipReader
+from birdssl.audio.spectrogram import BATCH, Frontend
+from birdssl.errors import BadInput, IncompatibleError
+from birdssl.evaluation.contact_sheet import Tile, draw_sheet
+from birdssl.settings.render import RenderSettings
+from birdssl.stages.clip_table import block_units, merged_facts, read_clips
+from birdssl.stages.contract import Reject, Result, Stage, Unit, inherit
+
+log = logging.getLogger(__name__)
+
+SHEETS, PNG = "contact-sheets", "png"
+UNLABELLED = "unlabelled"
+FULL_SCALE = 32768  # of an int16 waveform
+READ_AHEAD = 8 * BATCH  # waveforms held before they are drawn
+BESIDE = 2  # copies or views shown beside a clip on its sheet
+COLUMNS = 6  # of a sheet
+PNG_SHARE = 0.8  # of a picture's bytes, measured on field recordings
+Row = dict[str, Any]
+
+
+class Render(Stage[RenderSettings]):
+    """A unit is a shard."""
+
+    verb: ClassVar[str] = "render"
+    owns: ClassVar[tuple[str, ...]] = (FOLDER, SHEETS, PNG)
+    accepts: ClassVar[tuple[str, ...]] = ("segment", "split", "augment")
+    front: Frontend
+    inherited: dict[str, Any]
+
+    def plan(self) -> list[Unit]:
+        """Cut the rows into shards, in their order."""
+        artifacts, settings = self.artifacts(), self.settings
+        rate = inherit(settings.sample_rate, artifacts, "sample_rate")
+        seconds = inherit(None, artifacts, "clip_seconds")
+        if rate is None or seconds is None:
+            raise IncompatibleError(f"{self.inputs[0]} doesn't say its sample rate and clip length; make it anew")
+        height, width = settings.pixels
+        self.front = Frontend(
+            rate, seconds, settings.n_fft, settings.hop, settings.n_mels, settings.f_min, settings.f_max,
+            settings.top_db, height, width, settings.normalise,
+        )  # fmt: skip
+        if empty := self.front.empty_filters():
+            log.warning(
+                "%d of %d mel bands are narrower than the transform's steps and stay black; lower --n-mels, or raise "
+                "--n-fft or --f-min", empty, settings.n_mels,
+            )  # fmt: skip
+        self.inherited = merged_facts(artifacts)
+        array = self._array()
+        size = int(np.prod(array["shape"])) * np.dtype(array["dtype"]).itemsize
+        size += round(size * PNG_SHARE) if settings.png else 0
+        return block_units(read_clips(artifacts, self.out), artifacts, settings.shard_rows, size, "shard")
+
+    def _array(self) -> dict[str, Any]:
+        """Shape and type of one clip."""
+        if self.settings.kind == "waveform":
+            return {"shape": [self.front.samples], "dtype": "int16"}
+        return {"shape": [self.front.height, self.front.width], "dtype": "uint8"}
+
+    def facts(self) -> dict[str, Any]:
+        """The input's facts, what an array holds, and how it was drawn."""
+        drawn = self.settings.kind == "spectrogram"
+        own = {
+            "kind": self.settings.kind,
+            "array": self._array(),
+            "frontend": self.front.to_dict() if drawn else None,
+        }
+        return {**self.inherited, **own}
+
+    def work(self, unit: Unit) -> Result:
+        """Make one shard; clips that can't be read are left out of it, with their copies and views."""
+        rows: pl.DataFrame = unit.payload
+        array = self._array()
+        found = np.zeros((rows.height, *array["shape"]), array["dtype"])
+        failed: dict[int, str] = {}
+        for places, waves in self._waveforms(rows, failed):
+            found[places] = self._drawn(waves)
+        keep = np.setdiff1d(np.arange(rows.height), list(failed))
+        rejects = _rejects(rows, failed)
+        shard = int(unit.key.removeprefix("shard-"))
+        if not len(keep):
+            shard_path(self.out, shard).unlink(missing_ok=True)  # of an earlier run, before an update
+            return Result(None, rejects)
+        write_shard(self.out, shard, found[keep])
+        kept = rows[keep].with_columns(
+            pl.lit(shard, pl.Int32).alias("shard"), pl.Series("row", np.arange(len(keep)), pl.Int32)
+        )
+        if self.settings.png:
+            for row, picture in zip(kept.iter_rows(named=True), found[keep], strict=True):
+                _write_png(self.out / PNG / png_name(row), Image.fromarray(picture))
+        return Result(kept, rejects)
+
+    def _drawn(self, waves: np.ndarray) -> np.ndarray:
+        if self.settings.kind == "spectrogram":
+            return self.front(waves)
+        return np.clip(np.rint(waves * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+    def _waveforms(self, rows: pl.DataFrame, failed: dict[int, str]) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Places in the block and their waveforms (n, samples), some at a time, read in order of file and offset."""
+        places: list[int] = []
+        waves: list[np.ndarray] = []
+        with ClipReader(self.front.sample_rate) as reader:
+            source = SourceSound(reader, self.out, self.front)
+            order = rows.with_row_index("place").sort("path", "channel", "offset", "place")
+            for row in order.iter_rows(named=True):
+                try:
+                    waves.append(self._sound(source, row))
+                    places.append(row["place"])
+                except BadInput as error:
+                    failed[row["place"]] = str(error)
+                if len(waves) == READ_AHEAD:
+                    yield places, np.stack(waves)
+                    places, waves = [], []
+        if waves:
+            yield places, np.stack(waves)
+
+    def _sound(self, source: "SourceSound", row: Row) -> np.ndarray:
+        """A row's sound. A copy or view is made from its parent's, unless it has been written as a file already."""
+        wave = source.read(row)
+        if row["role"] == ORIGINAL or self.inherited.get("audio"):
+            return wave
+        return apply(wave, self.front.sample_rate, json.loads(row["operations"]), row["seed"])
+
+    def finish(self, manifest: pl.LazyFrame) -> dict[str, Any]:
+        """Draw the contact sheets and count."""
+        columns = ["id", "role", "parent", "recording", "start", "labels", "operations", "number", "shard", "row"]
+        table = manifest.select(columns).collect()
+        sheets = self._write_sheets(table) if self.settings.sheet else []
+        roles = dict(table["role"].value_counts().sort("role").iter_rows())
+        return {"roles": roles, "shards": table["shard"].n_unique(), "contact_sheets": sheets}
+
+    def report(self, summary: dict[str, Any]) -> str:
+        """What was written, and where to look."""
+        roles = ", ".join(f"{count} {role} rows" for role, count in summary["roles"].items())
+        what = " x ".join(str(size) for size in self._array()["shape"])
+        lines = [f"{roles} in {summary['shards']} shards, {what} {self._array()['dtype']} each"]
+        if summary["contact_sheets"]:
+            lines.append(f"look at {self.out / SHEETS}: one picture a class, {len(summary['contact_sheets'])} in all")
+        return "\n".join(lines)
+
+    def _write_sheets(self, table: pl.DataFrame) -> list[str]:
+        originals = table.filter(pl.col("role") == ORIGINAL)
+        labels = sorted(originals["labels"].explode(empty_as_null=False).drop_nulls().unique().to_list())
+        groups = [(label, originals.filter(pl.col("labels").list.contains(label))) for label in labels]
+        groups.append((UNLABELLED, originals.filter(pl.col("labels").list.len() == 0)))
+        children = table.filter(pl.col("role") != ORIGINAL).sort("role", "number").partition_by("parent", as_dict=True)
+        names = file_names([label for label, rows in groups if rows.height])
+        for label, rows in groups:
+            if rows.height:
+                title, tiles = self._tiles(label, rows, {key[0]: value for key, value in children.items()})
+                _write_png(self.out / SHEETS / names[label], draw_sheet(title, tiles, self.front, COLUMNS))
+        for stale in set((self.out / SHEETS).glob("*.png")) - {self.out / SHEETS / name for name in names.values()}:
+            stale.unlink()
+        return sorted(names.values())
+
+    def _tiles(
+        self, label: str, rows: pl.DataFrame, children: dict[Any, pl.DataFrame]
+    ) -> tuple[str, list[Tile | None]]:
+        """Title and tiles of a class: clips spread evenly over it, each followed by some of its copies and views."""
+        places = np.unique(np.linspace(0, rows.height - 1, min(self.settings.sheet, rows.height)).round().astype(int))
+        chosen = [[clip, *_few(children.get(clip["id"]))] for clip in rows[places].iter_rows(named=True)]
+        width = max(len(family) for family in chosen)
+        array = self._array()
+        shards = Shards(self.out, tuple(array["shape"]), array["dtype"])
+        tiles = [self._tile(row, shards) for family in chosen for row in [*family, *[None] * (width - len(family))]]
+        front = self.front
+        title = (
+            f"{label}: {len(places)} of {rows.height} clips, {front.clip_seconds:g} s, "
+            f"{front.f_min:g}-{front.top_frequency:g} Hz on a mel scale"
+        )
+        return title, tiles
+
+    def _tile(self, row: Row | None, shards: Shards) -> Tile | None:
+        if row is None:
+            return None
+        found = shards.take(np.array([row["shard"]]), np.array([row["row"]]))
+        if self.settings.kind == "waveform":
+            found = self.front(found.astype(np.float32) / FULL_SCALE)
+        detail = f"{row['start']:g} s"
+        if row["role"] != ORIGINAL:
+            detail += f", {row['role']} {row['number']}: {describe(json.loads(row['operations']))}"
+        return Tile(found[0], row["recording"], detail)
+
+
+class SourceSound:
+    """Sounds of rows before any operation; the last one is kept, since copies and views follow their clip."""
+
+    def __init__(self, reader: ClipReader, folder: Path, front: Frontend) -> None:
+        self.reader, self.folder, self.front = reader, folder, front
+        self._place: tuple[Any, ...] = ()
+        self._wave = np.zeros(0, np.float32)
+
+    def read(self, row: Row) -> np.ndarray:
+        """(samples,) float32; raises BadInput for a clip that can't be read, or is of another length than the rest."""
+        place = row["path"], row["offset"], row["channel"]
+        if place != self._place:
+            self._place = ()
+            if row["seconds"] != self.front.clip_seconds:
+                raise BadInput(f"is {row['seconds']:g} s long; the others are {self.front.clip_seconds:g} s")
+            self._wave = self.reader.read(
+                self.folder / row["path"], row["offset"] or 0, row["seconds"], row["channel"], row["padded"] or 0.0
+            )
+            self._place = place
+        return self._wave
+
+
+def _few(children: pl.DataFrame | None) -> list[Row]:
+    return [] if children is None else children.head(BESIDE).to_dicts()
+
+
+def _rejects(rows: pl.DataFrame, failed: dict[int, str]) -> list[Reject]:
+    """One reject for each clip, however many copies and views go with it."""
+    found: dict[str, tuple[Row, str, int]] = {}
+    for place in sorted(failed):
+        row = rows.row(place, named=True)
+        clip = row["parent"] or row["id"]
+        first, reason, count = found.get(clip, (row, failed[place], 0))
+        found[clip] = first, reason, count + (row["role"] != ORIGINAL)
+    return [
+        Reject(
+            row["recording"], f"{row['start']:g} s", reason + (f" ({count} copies and views with it)" if count else "")
+        )
+        for row, reason, count in found.values()
+    ]
+
+
+def describe(operations: list[dict[str, Any]]) -> str:
+    """A plan in words, such as "pitch +3 semitones"."""
+    words = {"stretch": "stretch {rate:g}", "pitch": "pitch {semitones:+g} semitones", "noise": "noise {snr_db:g} dB"}
+    return ", ".join(words[operation["name"]].format(**operation) for operation in operations)
+
+
+def png_name(row: Row) -> str:
+    """Where a row's picture lies under png/: its first label, then recording, second, role and identity."""
+    label = row["labels"][0] if row["labels"] else UNLABELLED
+    number = "" if row["role"] == ORIGINAL else f"-{row['number']}"
+    recording = safe_name(Path(row["recording"]).with_suffix("").as_posix().replace("/", "_"))
+    return f"{safe_name(label)}/{recording}_{row['start']:010.3f}_{row['role']}{number}_{row['id']}.png"
+
+
+def safe_name(text: str) -> str:
+    """A text as part of a file's name on any system."""
+    return re.sub(r"[^\w.+=-]+", "-", text).strip("-.") or "x"
+
+
+def file_names(labels: list[str]) -> dict[str, str]:
+    """A PNG's name for each label; labels that would share one are numbered."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for label in labels:
+        stem, number = safe_name(label), 1
+        while (name := f"{stem}.png" if number == 1 else f"{stem}-{number}.png").lower() in taken:
+            number += 1
+        taken.add(name.lower())
+        names[label] = name
+    return names
+
+
+def _write_png(path: Path, picture: Image.Image) -> None:
+    with atomic_path(path) as part:
+        picture.save(part, format="PNG")

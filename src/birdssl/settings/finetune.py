@@ -31,7 +31,9 @@ class FinetuneSettings(TrainingSettings):
     pool: Literal["flatten", "gap"] | None = setting(
         None, "End of simplecnn: flatten (default, P1), or gap.", inherited=True
     )
-    imagenet_norm: bool = setting(False, "Normalise images by ImageNet's mean and deviation (not in P1).")
+    imagenet_norm: bool | None = setting(
+        None, "Normalise images by ImageNet's mean and deviation (not in P1); no for simplecnn.", inherited=True
+    )
     freeze: bool = setting(False, "Train the head alone; the encoder stays as it started.")
     train_fraction: float = setting(
         1.0, "Share of the training clips to use, of each class, drawn before balancing.", gt=0, le=1

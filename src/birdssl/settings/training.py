@@ -15,7 +15,7 @@ class TrainingSettings(Settings):
         0.1, "Without --fold: share of the clips held out, by whole origins, to choose the epoch by.", gt=0, lt=1
     )
     epochs: int = setting(100, "Passes over the training clips; 0 saves the start as it is.", ge=0, short="-e")
-    batch: int | None = setting(
+    batch_size: int | None = setting(
         None, "Clips in a batch; default P1's for the encoder (50 or 80, 30 for resnet50).", ge=2, short="-b"
     )
     optimiser: OptimiserName | None = setting(

@@ -59,7 +59,7 @@ def join(artifacts: list[Artifact], target: Path) -> Joined:
             "run `birdssl render` without --kind"
         )
     tables = [
-        rebase(artifact.manifest().select(CLIP_SCHEMA), artifact.path, target).with_columns(
+        rebase(artifact.manifest().select(list(CLIP_SCHEMA)), artifact.path, target).with_columns(
             pl.lit(number, dtype=pl.Int16).alias(SOURCE)
         )
         for number, artifact in enumerate(artifacts)

@@ -1,5 +1,6 @@
 """Pairs of views of one clip, through one interface, wherever the views come from."""
 
+import logging
 from typing import Protocol
 
 import polars as pl
@@ -10,6 +11,8 @@ from birdssl.artifacts.manifest import VIEW
 from birdssl.errors import IncompatibleError
 from birdssl.seeds import generator
 from birdssl.training.images import Images
+
+log = logging.getLogger(__name__)
 
 
 class PairSource(Protocol):
@@ -79,13 +82,10 @@ def view_table(rows: pl.DataFrame) -> pl.DataFrame:
     """Clips and the images of their views: columns `source`, `parent` and `views` (list of positions in `rows`).
 
     `rows` has the manifest's columns and `source`, the number of its input. Views stand in the order of their number,
-    clips in the order in which they first occur. Raises IncompatibleError when there are no views, or clips of one.
+    clips in the order in which they first occur. A clip with a single view is left out, and said. Raises
+    IncompatibleError when no clip has two.
     """
     views = rows.with_row_index("position").filter(pl.col("role") == VIEW)
-    if views.is_empty():
-        raise IncompatibleError(
-            "the input has no views to make pairs from; run `birdssl augment --views 2` before `birdssl render`"
-        )
     table = (
         views.sort("source", "parent", "number")
         .group_by("source", "parent", maintain_order=True)
@@ -93,10 +93,13 @@ def view_table(rows: pl.DataFrame) -> pl.DataFrame:
         .sort("first")
         .drop("first")
     )
-    fewest = table["views"].list.len().min()
-    if not isinstance(fewest, int) or fewest < 2:
+    pairs = table.filter(pl.col("views").list.len() >= 2)
+    if pairs.is_empty():
         raise IncompatibleError(
-            "the input has clips with a single view, and a pair needs two; run `birdssl augment --views 2` and "
-            "`birdssl render` again"
+            f"{table.height} clips of the input have a view and none has two, which a pair needs; run "
+            "`birdssl augment --views 2` and `birdssl render` again"
         )
-    return table.with_columns(pl.col("views").list.head(fewest))
+    if pairs.height < table.height:
+        log.warning("%d clips have a single view and are left out", table.height - pairs.height)
+    fewest = min(pairs["views"].list.len().to_list())
+    return pairs.with_columns(pl.col("views").list.head(fewest))

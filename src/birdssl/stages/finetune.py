@@ -1,0 +1,278 @@
+"""`birdssl finetune`: labelled clips to a classifier.
+
+OUT/model.json, encoder.safetensors, head.safetensors    the classifier of the best epoch
+OUT/history.csv                                          a row an epoch: losses and accuracies
+"""
+
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+import torch
+
+from birdssl.artifacts.artifact import MANIFEST, table_digest
+from birdssl.artifacts.balance import Balance
+from birdssl.artifacts.manifest import CLIP_SCHEMA, ORIGINAL
+from birdssl.artifacts.weights import download_weights, read_weights
+from birdssl.errors import IncompatibleError, NoInputError
+from birdssl.models.encoder import Encoder
+from birdssl.models.heads import build_head
+from birdssl.models.imagenet import imagenet_url, load_imagenet
+from birdssl.models.initial import seeded_weights
+from birdssl.models.registry import build_encoder
+from birdssl.seeds import derive
+from birdssl.settings.finetune import FinetuneSettings
+from birdssl.stages.contract import Result, Source, Stage, Unit, inherit
+from birdssl.stages.inference import model_source
+from birdssl.stages.training import HISTORY, optimiser_plan, read_provenance, schedule, training_identity
+from birdssl.training.finetuning import Classifier, Finetuning
+from birdssl.training.history import write_history
+from birdssl.training.images import hold_images
+from birdssl.training.joined import SOURCE, Joined, differing, join
+from birdssl.training.labelled import USES, class_list, labelled_rows, say_absent, targets, training_rows
+from birdssl.training.loop import Trained, TrainingPlan, train
+from birdssl.training.optimisers import p1_batch
+from birdssl.training.partition import PART, TRAINING, VALIDATION, part_by_fold, part_by_origin, without_test
+from birdssl.training.saved_model import PAYLOAD, ModelSpec, SavedModel, load_model, save_model
+from birdssl.training.session import Session, training_session
+
+log = logging.getLogger(__name__)
+
+RANDOM, IMAGENET = "random", "imagenet"
+
+
+class Finetune(Stage[FinetuneSettings]):
+    """One unit: the model."""
+
+    verb: ClassVar[str] = "finetune"
+    owns: ClassVar[tuple[str, ...]] = (*PAYLOAD, HISTORY)
+    parallel: ClassVar[bool] = False
+    accepts: ClassVar[tuple[str, ...] | None] = ("render",)
+    data: Joined
+    rows: pl.DataFrame  # what is trained on and validated by, with `part`, `source` and `uses`
+    classes: tuple[str, ...]
+    overlap: int
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The clips' columns, and what each was used for."""
+        return {**CLIP_SCHEMA, SOURCE: pl.Int16, PART: pl.String, USES: pl.Int32}
+
+    @property
+    def start(self) -> Path | None:
+        """The model to start from; None for a random or an ImageNet start."""
+        return None if self.settings.start in (RANDOM, IMAGENET) else Path(self.settings.start)
+
+    @cached_property
+    def started(self) -> SavedModel | None:
+        """The model to start from, as loaded."""
+        return None if self.start is None else load_model(self.start)
+
+    @property
+    def encoder_name(self) -> str:
+        """The setting, else the start's, else simplecnn."""
+        if self.started is not None:
+            return self.started.encoder.name
+        return self.settings.encoder or "simplecnn"
+
+    @property
+    def batch(self) -> int:
+        """Clips in a batch: the setting, or P1's, which differs after pretraining."""
+        return self.settings.batch_size or p1_batch(self.encoder_name, pretraining=self.start is not None)
+
+    def sources(self) -> list[Source]:
+        """The clips, and the model to start from."""
+        clips = super().sources()
+        return clips if self.start is None else [*clips, model_source(self.start)]
+
+    def plan(self) -> list[Unit]:
+        """Choose the rows and the classes, and look at the start."""
+        settings, artifacts = self.settings, self.artifacts()
+        self.data = join(artifacts, self.out)
+        self._check_start()
+        every = labelled_rows(self.data.rows)
+        self.classes = class_list(every, [artifact.facts for artifact in artifacts])
+        if len(self.classes) < 2:
+            raise IncompatibleError(f"the only class is {self.classes[0]!r}; a classifier needs two or more")
+        rows = without_test(every)
+        if settings.fold is None:
+            parted = part_by_origin(rows, settings.validation_fraction, settings.seed)
+        else:
+            parted = part_by_fold(rows, settings.fold)
+        training = training_rows(parted, self._balance(), settings.train_fraction, settings.seed)
+        held = (pl.col(PART) == VALIDATION) & (pl.col("role") == ORIGINAL)
+        validation = parted.filter(held).with_columns(pl.lit(0, pl.Int32).alias(USES))
+        self._check_sizes(training, validation)
+        self.overlap = self._check_overlap(validation)
+        self.rows = pl.concat([training, validation.select(training.columns)])
+        return [Unit("model", training_identity(artifacts, *self._start_identity()), size=4 * 10**7)]
+
+    def _balance(self) -> Balance:
+        planned = inherit(None, self.artifacts(), "balance")
+        if self.settings.balance is None:
+            return planned
+        return "max" if self.settings.balance == "max" else int(self.settings.balance)
+
+    def _check_sizes(self, training: pl.DataFrame, validation: pl.DataFrame) -> None:
+        if training[USES].sum() < 2 or validation.is_empty():
+            raise IncompatibleError(
+                f"{training.height} labelled clips to train on and {validation.height} held out: at least two and one "
+                "are needed; label more clips, or choose another --fold or --validation-fraction"
+            )
+        say_absent(training, validation, self.classes)
+
+    def _check_start(self) -> None:
+        settings = self.settings
+        if self.start is None:
+            if settings.start == IMAGENET:
+                imagenet_url(self.encoder_name)  # refuses an encoder without such weights before anything is read
+            if settings.weights is not None and not settings.weights.is_file():
+                raise NoInputError(f"--weights {settings.weights}: no such file")
+            return
+        if not self.start.exists():
+            raise NoInputError(
+                f"--start {self.start}: no such directory; give random, imagenet, or the OUT of `birdssl pretrain`"
+            )
+        assert self.started is not None
+        given = {"encoder": settings.encoder, "pool": settings.pool, "imagenet_norm": settings.imagenet_norm}
+        known = {"encoder": self.started.encoder.name, **self.started.encoder.options}
+        for name, value in given.items():
+            if value is not None and value != known.get(name):
+                flag = settings.flag(name)
+                raise IncompatibleError(
+                    f"{flag} {value} contradicts the start {self.start}, which has {known.get(name)}; leave {flag} out"
+                )
+        difference = differing(
+            {"frontend": self.data.facts["frontend"]}, {"frontend": self.started.frontend}, ("frontend",)
+        )
+        if difference:
+            raise IncompatibleError(
+                f"{self.inputs[0]} was rendered otherwise than what {self.start} learnt from: {difference}; render it "
+                "with the model's settings, or start from another model"
+            )
+
+    def _start_identity(self) -> list[str]:
+        if self.start is not None:
+            return [model_source(self.start).digest]
+        return [] if self.settings.weights is None else [table_digest(self.settings.weights)]
+
+    def _check_overlap(self, validation: pl.DataFrame) -> int:
+        """Held-out clips that the start was trained on: of the test part, and of the fold where there is one."""
+        if self.start is None or not (self.start / MANIFEST).exists():
+            return 0
+        seen = pl.read_parquet(self.start / MANIFEST)
+        if PART not in seen.columns:
+            return 0
+        known = seen.filter(pl.col(PART) == TRAINING).select(pl.coalesce("parent", "id"))["parent"].unique()
+        test = self.data.rows.filter(pl.col("test").fill_null(False) & (pl.col("role") == ORIGINAL))
+        held = test if self.settings.fold is None else pl.concat([test, validation.select(test.columns)])
+        count = held.filter(pl.col("id").is_in(known.to_list())).height
+        if count and not self.settings.allow_overlap:
+            raise IncompatibleError(
+                f"--start {self.start} was trained on {count} of {held.height} clips that are held out here, so scores "
+                "on them would flatter; pretrain with the same --fold, or accept it with --allow-overlap"
+            )
+        if count:
+            log.warning("the start was trained on %d of %d clips that are held out here", count, held.height)
+        return count
+
+    def _encoder(self) -> Encoder:
+        if self.started is not None:
+            return self.started.encoder
+        settings = self.settings
+        given = {"pool": settings.pool, "imagenet_norm": settings.imagenet_norm}
+        options = {name: value for name, value in given.items() if value is not None}
+        if settings.imagenet_norm is False and self.encoder_name == "simplecnn":
+            del options["imagenet_norm"]  # true of it anyway
+        height, width = self.data.shape
+        with seeded_weights(derive(settings.seed, "encoder")):
+            encoder = build_encoder(self.encoder_name, height=height, width=width, **options)
+        if settings.start == IMAGENET:
+            url = imagenet_url(self.encoder_name)
+            load_imagenet(encoder, read_weights(settings.weights) if settings.weights else download_weights(url))
+        return encoder
+
+    def work(self, unit: Unit) -> Result:
+        """Train, and save the best epoch."""
+        settings = self.settings
+        encoder = self._encoder()
+        with seeded_weights(derive(settings.seed, "head")):
+            head = build_head(encoder.name, encoder.features, len(self.classes))
+        network = Classifier(encoder, head, frozen=settings.freeze)
+        with training_session(self.options.device, settings.precision, settings.threads, self.scratch) as session:
+            plan = TrainingPlan(
+                epochs=settings.epochs,
+                batch=self.batch,
+                seed=settings.seed,
+                optimiser=optimiser_plan(settings, encoder.name, self.batch),
+                schedule=schedule(settings),
+            )
+            trained = train(self._task(network, session), plan, session.fabric, self.scratch, session.environment)
+        self._save(network, trained, session)
+        return Result(self.rows.select(list(self.schema)))
+
+    def _task(self, network: Classifier, session: Session) -> Finetuning:
+        rows = self.rows
+        images = hold_images(
+            lambda positions: self.data.read(rows, positions),
+            rows.height,
+            self.data.shape,
+            session.device,
+            self.settings.memory_budget,
+        )
+        places = torch.arange(rows.height)
+        training = places.repeat_interleave(torch.tensor(rows[USES].to_list()))
+        validation = places[torch.tensor((rows[PART] == VALIDATION).to_list())]
+        log.info(
+            "%d rows to train on, %d for validation, %d classes", len(training), len(validation), len(self.classes)
+        )
+        return Finetuning(network, images, training, validation, torch.tensor(targets(rows, self.classes)), self.batch)
+
+    def _save(self, network: Classifier, trained: Trained, session: Session) -> None:
+        provenance = {
+            "verb": self.verb,
+            "start": self.settings.start if self.start is None else self.started_digest,
+            "inputs": [artifact.digest for artifact in self.artifacts()],
+            "environment": session.environment,
+            "best_epoch": trained.best,
+            "epochs": self.settings.epochs,
+            "scores": trained.history[trained.best],
+            "overlap": self.overlap,
+        }
+        write_history(self.out / HISTORY, trained.history)
+        spec = ModelSpec(self.data.facts["frontend"], self.classes, provenance=provenance)
+        save_model(self.out, network.encoder, network.head, spec)
+
+    @property
+    def started_digest(self) -> str:
+        """Digest of the model that this one started from."""
+        assert self.start is not None
+        return model_source(self.start).digest
+
+    def facts(self) -> dict[str, Any]:
+        """What the model takes and gives, and how it was made."""
+        own = {"encoder": self.encoder_name, "classes": list(self.classes), "fold": self.settings.fold}
+        return {**self.data.facts, **own, "batch": self.batch, "overlap": self.overlap}
+
+    def finish(self, manifest: pl.LazyFrame) -> dict[str, Any]:
+        """The best epoch and its scores."""
+        made = read_provenance(self.out)
+        return {
+            "classes": len(self.classes),
+            "training_clips": int(self.rows[USES].sum()),
+            "validation_clips": self.rows.filter(pl.col(PART) == VALIDATION).height,
+            "best_epoch": made["best_epoch"],
+            "validation_balanced_accuracy": made["scores"]["validation_balanced_accuracy"],
+            "overlap": made["overlap"],
+        }
+
+    def report(self, summary: dict[str, Any]) -> str:
+        """The best epoch in a sentence."""
+        return (
+            f"{self.encoder_name} from {self.settings.start}: epoch {summary['best_epoch']} of {self.settings.epochs} "
+            f"has the best balanced accuracy on {summary['validation_clips']} held-out clips, "
+            f"{summary['validation_balanced_accuracy']:.1%} (it chose the epoch, so it flatters; score the test part "
+            "with `birdssl embed` and `birdssl evaluate`)"
+        )

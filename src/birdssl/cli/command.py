@@ -19,7 +19,7 @@ def parser_class(command: Command) -> type[TyperCommand]:
 
     class Parser(TyperCommand):
         def get_help(self, ctx: Any) -> str:
-            return command_help(command, width()) + "\n"
+            return command_help(command, width())
 
     return Parser
 
@@ -29,7 +29,7 @@ def group_class(commands: dict[str, Command]) -> type[TyperGroup]:
 
     class Root(TyperGroup):
         def get_help(self, ctx: Any) -> str:
-            return root_help(commands, width()) + "\n"
+            return root_help(commands, width())
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             found = super().get_command(ctx, cmd_name)

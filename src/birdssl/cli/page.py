@@ -33,7 +33,7 @@ def command_help(command: Command, columns: int) -> str:
 
 def root_help(commands: dict[str, Command], columns: int) -> str:
     """Help of `birdssl` itself."""
-    parts = [f"Usage: {USAGE}", TAGLINE]
+    parts = [f"Usage: {USAGE}", _wrap(TAGLINE, columns)]
     groups = (("Verbs, each from directories to a directory", True), ("Other commands", False))
     for title, is_stage in groups:
         members = [command for command in commands.values() if command.is_stage is is_stage]

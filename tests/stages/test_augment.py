@@ -130,6 +130,18 @@ def test_an_unreadable_clip_is_left_out_and_the_others_go_on(split: Path, tmp_pa
     assert artifact.manifest().filter(pl.col("role") == "view").height == 2 * (10 + 5 + 3)
 
 
+def test_an_update_leaves_no_files_that_no_row_names(split: Path, tmp_path: Path) -> None:
+    augment(split, tmp_path / "out", views=2, audio=True)
+    rows = [{**row("high.wav", i), "labels": ["high"], "test": i > 2, "fold": None if i > 2 else i} for i in range(6)]
+    write_split(split, rows)
+    options = RunOptions(update=True, quiet=True)
+    run(Augment(AugmentSettings(views=2, audio=True), [split], tmp_path / "out", options))
+    children = open_artifact(tmp_path / "out").manifest().filter(pl.col("role") == "view")
+    files = {path for path in (tmp_path / "out" / "audio").rglob("*") if path.is_file()}
+    assert files == {tmp_path / "out" / path for path in children["path"]}
+    assert len(files) == 6
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

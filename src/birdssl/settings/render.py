@@ -13,7 +13,7 @@ class RenderSettings(Settings):
     """Draw clips, copies and views as grey mel spectrograms, or write them as waveforms, for training to read fast.
 
     Arrays lie in shards of many clips, memory-mapped by what reads them. A contact sheet for each class shows what the
-    network will see. Numbers that P1 leaves open are defaults here: see `birdssl help` of each.
+    network will see: look at it before training.
     """
 
     example: ClassVar[str] = "birdssl render augmented -o shards --size 128"

@@ -20,7 +20,7 @@ from birdssl.audio.decode import ClipReader
 from birdssl.errors import BadInput, IncompatibleError
 from birdssl.seeds import derive, generator
 from birdssl.settings.augment import AugmentSettings
-from birdssl.stages.clip_table import block_units, merged_facts, read_clips
+from birdssl.stages.clip_table import block_units, merged_facts, read_clips, remove_strays
 from birdssl.stages.contract import Reject, Result, Stage, Unit, inherit
 
 log = logging.getLogger(__name__)
@@ -146,7 +146,9 @@ class Augment(Stage[AugmentSettings]):
 
     def finish(self, manifest: pl.LazyFrame) -> dict[str, Any]:
         """Count rows by role, and each class's clips in every fold's training part before and after balance."""
-        table = manifest.select("id", "role", "labels", "test", "fold").collect()
+        table = manifest.select("id", "role", "labels", "test", "fold", "path").collect()
+        if self.settings.audio:
+            remove_strays(self.out / AUDIO, {self.out / path for path in table["path"]})
         roles = dict(table["role"].value_counts().sort("role").iter_rows())
         parts = {}
         if self.settings.target:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,16 @@ def recording_contents(artifacts: Sequence[Artifact]) -> dict[str, str]:
     for artifact in artifacts:
         contents |= _history(artifact)
     return contents
+
+
+def remove_strays(folder: Path, wanted: set[Path]) -> None:
+    """Remove files below a folder that no row names any more: an update may plan other rows than the run before."""
+    for place, _, files in os.walk(folder, topdown=False):
+        for path in (Path(place) / name for name in files):
+            if path not in wanted:
+                path.unlink()
+        if not os.listdir(place):
+            os.rmdir(place)
 
 
 def _history(artifact: Artifact) -> dict[str, str]:

@@ -25,7 +25,7 @@ from birdssl.audio.spectrogram import BATCH, Frontend
 from birdssl.errors import BadInput, IncompatibleError
 from birdssl.evaluation.contact_sheet import Tile, draw_sheet
 from birdssl.settings.render import RenderSettings
-from birdssl.stages.clip_table import block_units, merged_facts, read_clips
+from birdssl.stages.clip_table import block_units, merged_facts, read_clips, remove_strays
 from birdssl.stages.contract import Reject, Result, Stage, Unit, inherit
 
 log = logging.getLogger(__name__)
@@ -147,6 +147,8 @@ class Render(Stage[RenderSettings]):
         columns = ["id", "role", "parent", "recording", "start", "labels", "operations", "number", "shard", "row"]
         table = manifest.select(columns).collect()
         sheets = self._write_sheets(table) if self.settings.sheet else []
+        if self.settings.png:
+            remove_strays(self.out / PNG, {self.out / PNG / png_name(row) for row in table.iter_rows(named=True)})
         roles = dict(table["role"].value_counts().sort("role").iter_rows())
         return {"roles": roles, "shards": table["shard"].n_unique(), "contact_sheets": sheets}
 
@@ -170,8 +172,7 @@ class Render(Stage[RenderSettings]):
             if rows.height:
                 title, tiles = self._tiles(label, rows, {key[0]: value for key, value in children.items()})
                 _write_png(self.out / SHEETS / names[label], draw_sheet(title, tiles, self.front, COLUMNS))
-        for stale in set((self.out / SHEETS).glob("*.png")) - {self.out / SHEETS / name for name in names.values()}:
-            stale.unlink()
+        remove_strays(self.out / SHEETS, {self.out / SHEETS / name for name in names.values()})
         return sorted(names.values())
 
     def _tiles(

@@ -12,7 +12,7 @@ _birdssl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
     COMPREPLY=()
     if [[ $COMP_CWORD -eq 1 ]]; then
-        _birdssl_words "synth segment split embed evaluate detect ls doctor -h --help --version"
+        _birdssl_words "synth segment split augment render pretrain finetune embed evaluate detect run ls doctor -h --help --version"
         return
     fi
     if [[ $cur == "=" ]]; then  # readline splits --option=value at the sign
@@ -72,6 +72,89 @@ _birdssl() {
         "split -j" | "split --jobs") :; return ;;
         "split --device") _birdssl_words "auto cpu cuda mps"; return ;;
         "split --max-rejects") :; return ;;
+        "augment --balance") :; return ;;
+        "augment --views") :; return ;;
+        "augment --stretch") :; return ;;
+        "augment --pitch") :; return ;;
+        "augment --noise") :; return ;;
+        "augment --seed") :; return ;;
+        "augment -o" | "augment --out") _birdssl_paths -d; return ;;
+        "augment --config") _birdssl_paths -f; return ;;
+        "augment -j" | "augment --jobs") :; return ;;
+        "augment --device") _birdssl_words "auto cpu cuda mps"; return ;;
+        "augment --max-rejects") :; return ;;
+        "render --kind") _birdssl_words "spectrogram waveform"; return ;;
+        "render -r" | "render --sample-rate") :; return ;;
+        "render --n-fft") :; return ;;
+        "render --hop") :; return ;;
+        "render --n-mels") :; return ;;
+        "render --f-min") :; return ;;
+        "render --f-max") :; return ;;
+        "render --top-db") :; return ;;
+        "render --normalise") _birdssl_words "clip range"; return ;;
+        "render -s" | "render --size") :; return ;;
+        "render --height") :; return ;;
+        "render --width") :; return ;;
+        "render --shard-rows") :; return ;;
+        "render --sheet") :; return ;;
+        "render -o" | "render --out") _birdssl_paths -d; return ;;
+        "render --config") _birdssl_paths -f; return ;;
+        "render -j" | "render --jobs") :; return ;;
+        "render --device") _birdssl_words "auto cpu cuda mps"; return ;;
+        "render --max-rejects") :; return ;;
+        "pretrain --fold") :; return ;;
+        "pretrain --validation-fraction") :; return ;;
+        "pretrain -e" | "pretrain --epochs") :; return ;;
+        "pretrain -b" | "pretrain --batch-size") :; return ;;
+        "pretrain --optimiser") _birdssl_words "sgd adam rmsprop lars"; return ;;
+        "pretrain --learning-rate") :; return ;;
+        "pretrain --momentum") :; return ;;
+        "pretrain --weight-decay") :; return ;;
+        "pretrain --schedule") _birdssl_words "constant cosine"; return ;;
+        "pretrain --warmup-epochs") :; return ;;
+        "pretrain --precision") _birdssl_words "auto fp32 bf16"; return ;;
+        "pretrain --threads") :; return ;;
+        "pretrain --memory-budget") :; return ;;
+        "pretrain --seed") :; return ;;
+        "pretrain -O" | "pretrain --objective") _birdssl_words "barlow-twins vicreg vicreg-algorithm1 vicreg-equation"; return ;;
+        "pretrain -E" | "pretrain --encoder") _birdssl_words "simplecnn mobilenetv3-large resnet50 inceptionv3"; return ;;
+        "pretrain --pool") _birdssl_words "flatten gap"; return ;;
+        "pretrain --projector-width") :; return ;;
+        "pretrain --projector-layers") :; return ;;
+        "pretrain --redundancy") :; return ;;
+        "pretrain --invariance") :; return ;;
+        "pretrain --variance") :; return ;;
+        "pretrain --covariance") :; return ;;
+        "pretrain -o" | "pretrain --out") _birdssl_paths -d; return ;;
+        "pretrain --config") _birdssl_paths -f; return ;;
+        "pretrain -j" | "pretrain --jobs") :; return ;;
+        "pretrain --device") _birdssl_words "auto cpu cuda mps"; return ;;
+        "pretrain --max-rejects") :; return ;;
+        "finetune --fold") :; return ;;
+        "finetune --validation-fraction") :; return ;;
+        "finetune -e" | "finetune --epochs") :; return ;;
+        "finetune -b" | "finetune --batch-size") :; return ;;
+        "finetune --optimiser") _birdssl_words "sgd adam rmsprop lars"; return ;;
+        "finetune --learning-rate") :; return ;;
+        "finetune --momentum") :; return ;;
+        "finetune --weight-decay") :; return ;;
+        "finetune --schedule") _birdssl_words "constant cosine"; return ;;
+        "finetune --warmup-epochs") :; return ;;
+        "finetune --precision") _birdssl_words "auto fp32 bf16"; return ;;
+        "finetune --threads") :; return ;;
+        "finetune --memory-budget") :; return ;;
+        "finetune --seed") :; return ;;
+        "finetune -s" | "finetune --start") :; return ;;
+        "finetune --weights") _birdssl_paths -f; return ;;
+        "finetune -E" | "finetune --encoder") _birdssl_words "simplecnn mobilenetv3-large resnet50 inceptionv3"; return ;;
+        "finetune --pool") _birdssl_words "flatten gap"; return ;;
+        "finetune --train-fraction") :; return ;;
+        "finetune --balance") :; return ;;
+        "finetune -o" | "finetune --out") _birdssl_paths -d; return ;;
+        "finetune --config") _birdssl_paths -f; return ;;
+        "finetune -j" | "finetune --jobs") :; return ;;
+        "finetune --device") _birdssl_words "auto cpu cuda mps"; return ;;
+        "finetune --max-rejects") :; return ;;
         "embed -m" | "embed --model") _birdssl_paths -d; return ;;
         "embed --features") _birdssl_words "mel-statistics"; return ;;
         "embed --layer") _birdssl_words "penultimate encoder"; return ;;
@@ -111,6 +194,11 @@ _birdssl() {
         "detect -j" | "detect --jobs") :; return ;;
         "detect --device") _birdssl_words "auto cpu cuda mps"; return ;;
         "detect --max-rejects") :; return ;;
+        "run --only") :; return ;;
+        "run -o" | "run --out") _birdssl_paths -d; return ;;
+        "run -j" | "run --jobs") :; return ;;
+        "run --device") _birdssl_words "auto cpu cuda mps"; return ;;
+        "run --max-rejects") :; return ;;
         "ls -f" | "ls --format") _birdssl_words "table tsv csv jsonl"; return ;;
         "ls -c" | "ls --columns") :; return ;;
         "ls -w" | "ls --where") :; return ;;
@@ -121,9 +209,14 @@ _birdssl() {
             synth) _birdssl_words "--hours -m --recording-minutes --sites --recorders --species --sample-rate --calls-per-minute --min-snr --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             segment) _birdssl_words "-r --sample-rate --clip-seconds --hop-seconds --channel --last --min-last --reference --label-from --labels --label-column --label --file-column --origin-column --fold-column --min-overlap --min-overlap-fraction --mark-none --site-from -o --out --files-from -0 --null --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             split) _birdssl_words "--test-fraction --folds --group --official --folds-from --file-column --fold-column --test-fold --repeats --repeat --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
+            augment) _birdssl_words "--balance --views --test-views --stretch --pitch --noise --audio --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
+            render) _birdssl_words "--kind -r --sample-rate --n-fft --hop --n-mels --f-min --f-max --top-db --normalise -s --size --height --width --shard-rows --png --sheet -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
+            pretrain) _birdssl_words "--fold --validation-fraction -e --epochs -b --batch-size --optimiser --learning-rate --momentum --weight-decay --schedule --warmup-epochs --precision --threads --memory-budget --seed -O --objective -E --encoder --pool --projector-width --projector-layers --projector-bias --redundancy --invariance --variance --covariance --shuffle-pairs -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
+            finetune) _birdssl_words "--fold --validation-fraction -e --epochs -b --batch-size --optimiser --learning-rate --momentum --weight-decay --schedule --warmup-epochs --precision --threads --memory-budget --seed -s --start --weights -E --encoder --pool --imagenet-norm --freeze --train-fraction --balance --allow-overlap -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             embed) _birdssl_words "-m --model --features --layer --roles --batch -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             evaluate) _birdssl_words "--on --name --classes --baseline --probe --train-ids --several-labels --draws --level --projection-clips --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             detect) _birdssl_words "-m --model --hop-seconds --threshold --merge --no-merge --merge-gap --ignore --channel --batch -o --out --files-from -0 --null --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
+            run) _birdssl_words "--only -o --out -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             ls) _birdssl_words "-f --format -c --columns -w --where -n --rows --rejects --stage --json -h --help" ;;
             doctor) _birdssl_words "--json -h --help" ;;
         esac
@@ -132,9 +225,14 @@ _birdssl() {
     case "$verb" in
         segment) _birdssl_paths -f ;;
         split) _birdssl_paths -d ;;
+        augment) _birdssl_paths -d ;;
+        render) _birdssl_paths -d ;;
+        pretrain) _birdssl_paths -d ;;
+        finetune) _birdssl_paths -d ;;
         embed) _birdssl_paths -d ;;
         evaluate) _birdssl_paths -d ;;
         detect) _birdssl_paths -f ;;
+        run) _birdssl_paths -f ;;
         ls) _birdssl_paths -d ;;
     esac
 }

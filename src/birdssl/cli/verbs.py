@@ -5,14 +5,20 @@ A loader imports its stage when called, so that help and usage errors start with
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from birdssl.settings.augment import AugmentSettings
 from birdssl.settings.base import Settings
 from birdssl.settings.detect import DetectSettings
 from birdssl.settings.doctor import DoctorSettings
 from birdssl.settings.embed import EmbedSettings
 from birdssl.settings.evaluate import EvaluateSettings
+from birdssl.settings.finetune import FinetuneSettings
 from birdssl.settings.ls import LsSettings
+from birdssl.settings.pretrain import PretrainSettings
+from birdssl.settings.recipe import RecipeSettings
+from birdssl.settings.render import RenderSettings
 from birdssl.settings.segment import SegmentSettings
 from birdssl.settings.split import SplitSettings
 from birdssl.settings.synth import SynthSettings
@@ -64,6 +70,30 @@ def _split() -> type[Any]:
     return Split
 
 
+def _augment() -> type[Any]:
+    from birdssl.stages.augment import Augment
+
+    return Augment
+
+
+def _render() -> type[Any]:
+    from birdssl.stages.render import Render
+
+    return Render
+
+
+def _pretrain() -> type[Any]:
+    from birdssl.stages.pretrain import Pretrain
+
+    return Pretrain
+
+
+def _finetune() -> type[Any]:
+    from birdssl.stages.finetune import Finetune
+
+    return Finetune
+
+
 def _embed() -> type[Any]:
     from birdssl.stages.embed import Embed
 
@@ -86,10 +116,20 @@ VERBS: dict[str, Verb] = {
     "synth": Verb(SynthSettings, _synth, ""),
     "segment": Verb(SegmentSettings, _segment, "RECORDING", lists=True),
     "split": Verb(SplitSettings, _split, "DIR"),
+    "augment": Verb(AugmentSettings, _augment, "DIR"),
+    "render": Verb(RenderSettings, _render, "DIR"),
+    "pretrain": Verb(PretrainSettings, _pretrain, "DIR"),
+    "finetune": Verb(FinetuneSettings, _finetune, "DIR"),
     "embed": Verb(EmbedSettings, _embed, "DIR"),
     "evaluate": Verb(EvaluateSettings, _evaluate, "DIR"),
     "detect": Verb(DetectSettings, _detect, "RECORDING", lists=True),
 }
+
+
+def _run() -> Callable[..., int]:
+    from birdssl.stages.recipe_run import run_recipe
+
+    return partial(run_recipe, verbs=VERBS)
 
 
 def _ls() -> Callable[..., int]:
@@ -105,6 +145,15 @@ def _doctor() -> Callable[..., int]:
 
 
 TOOLS: dict[str, Tool] = {
+    "run": Tool(
+        RecipeSettings,
+        _run,
+        inputs="RECIPE [INPUT]",
+        about="A TOML file that describes the stages, and what its first stage reads where it says `input`.",
+        inputs_are="file",
+        out="Folder of the runs.",
+        options=True,
+    ),
     "ls": Tool(LsSettings, _ls, "[DIR]", "A stage's directory, or a folder that holds some."),
     "doctor": Tool(DoctorSettings, _doctor),
 }

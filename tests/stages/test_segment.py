@@ -338,7 +338,6 @@ def test_real_recordings_with_raven_and_audacity_labels_agree(tmp_path: Path, sh
     assert (table.height, table["site"][0], table["time"][1]) == (120, "mosaic", datetime(2019, 5, 22, 6, 0, 3))
 
 
-@pytest.mark.slow
 def test_real_birds(tmp_path: Path, shared_data: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         outcome = segment(tmp_path / "out", shared_data / "field/birds", sample_rate=44100, label_from="folder")

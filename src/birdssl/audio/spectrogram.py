@@ -47,8 +47,8 @@ class Frontend:
     def __post_init__(self) -> None:
         if not 0 <= self.f_min < self.top_frequency <= self.sample_rate / 2:
             raise IncompatibleError(
-                f"the band {self.f_min:g}-{self.top_frequency:g} Hz must rise and end by half the sample rate, "
-                f"{self.sample_rate / 2:g} Hz; change --f-min or --f-max"
+                f"the band from {self.f_min:g} to {self.top_frequency:g} Hz doesn't fit: it must end above its start, "
+                f"and by half the sample rate, {self.sample_rate / 2:g} Hz; change --f-min or --f-max"
             )
         if self.normalise not in NORMALISATIONS:
             raise IncompatibleError(f"unknown normalisation {self.normalise!r}; known: {', '.join(NORMALISATIONS)}")

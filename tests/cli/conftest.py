@@ -1,14 +1,11 @@
 """A command line with a toy verb in it, and a way to run it that gives what was printed."""
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
 from toy import Double, DoubleSettings
 
 from birdssl.cli.app import main

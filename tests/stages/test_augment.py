@@ -1,13 +1,14 @@
 """`augment`: what is planned for whom, nothing from held-out clips, and the same bytes however it ran."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import soundfile
+from made_split import CLIPS, FOLDS, RATE, make_split, row, write_split
+from toy import folder_bytes
 
 from birdssl.artifacts.artifact import open_artifact
 from birdssl.artifacts.balance import class_counts, draw_training_rows
@@ -17,10 +18,6 @@ from birdssl.settings.base import check
 from birdssl.settings.run import RunOptions
 from birdssl.stages.augment import Augment
 from birdssl.stages.runner import Outcome, run
-
-sys.path.insert(0, str(Path(__file__).parent))
-from made_split import CLIPS, FOLDS, RATE, make_split, row, write_split
-from toy import folder_bytes
 
 
 def augment(split: Path, out: Path, jobs: int = 1, **settings: object) -> Outcome:

@@ -2,13 +2,14 @@
 
 import datetime
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import soundfile
+from tones import RATE, save_tones_model, sound, write_sound
+from toy import folder_bytes
 
 from birdssl.artifacts.annotations import is_raven, read_raven
 from birdssl.artifacts.artifact import open_artifact
@@ -17,10 +18,6 @@ from birdssl.settings.detect import DetectSettings
 from birdssl.settings.run import RunOptions
 from birdssl.stages.detect import Detect
 from birdssl.stages.runner import Outcome, run
-
-sys.path.insert(0, str(Path(__file__).parent))
-from tones import RATE, save_tones_model, sound, write_sound
-from toy import folder_bytes
 
 TONES = [("low", 6.0, 8.0), ("high", 14.0, 16.5), ("low", 16.5, 17.5)]
 

@@ -1,12 +1,13 @@
 """Clips and shards through models to vectors."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from tones import CLASSES, FRONT, RATE, save_tones_model, tone_clips, write_artifact
+from toy import folder_bytes
 
 from birdssl.artifacts.artifact import open_artifact
 from birdssl.artifacts.manifest import CLIP_SCHEMA
@@ -20,10 +21,6 @@ from birdssl.stages import embed as stage
 from birdssl.stages.embed import Embed
 from birdssl.stages.runner import Outcome, run
 from birdssl.training.saved_model import load_model
-
-sys.path.insert(0, str(Path(__file__).parent))
-from tones import CLASSES, FRONT, RATE, save_tones_model, tone_clips, write_artifact
-from toy import folder_bytes
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +77,7 @@ def test_clips_become_vectors_and_keep_their_identity(clips: Path, tmp_path: Pat
     assert made.facts["scores"] == "softmax"
     assert (made.facts["layer"], made.facts["width"], made.facts["kind"]) == ("penultimate", 64, "embedding")
     assert made.facts["frontend"] == FRONT.to_dict()
+    assert (made.facts["encoder"], made.facts["fold"]) == ("simplecnn", None)
     best = [CLASSES[index] for index in table["scores"].to_numpy().argmax(axis=1)]
     assert best == [labels[0] for labels in table["labels"]]
     np.testing.assert_allclose(table["scores"].to_numpy().sum(axis=1), 1, atol=1e-6)

@@ -230,6 +230,9 @@ def test_no_test_rows_say_what_to_run(tmp_path):
     folder = embedded(tmp_path / "a", rows.with_columns(test=pl.lit(False)), vectors)
     with pytest.raises(NoInputError, match="`birdssl split` before embedding, or score --on validation"):
         evaluate([folder], tmp_path / "out")
+    folder = embedded(tmp_path / "b", rows.with_columns(fold=pl.lit(None, pl.Int16)), vectors)
+    with pytest.raises(NoInputError, match="has no folds"):
+        evaluate([folder], tmp_path / "out", on="validation")
 
 
 @pytest.mark.parametrize(

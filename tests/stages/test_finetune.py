@@ -1,12 +1,13 @@
 """Fine-tuning on drawn clips, through the stage contract."""
 
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
+from chirps import rendered_labels, rendered_views
 from safetensors.torch import load_file, save_file
 from torchvision.models import mobilenet_v3_large
+from toy import folder_bytes
 
 from birdssl.artifacts.artifact import MANIFEST, open_artifact
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
@@ -19,11 +20,6 @@ from birdssl.stages.pretrain import Pretrain
 from birdssl.stages.runner import Outcome, run
 from birdssl.training import loop
 from birdssl.training.saved_model import load_model
-
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-from chirps import rendered_labels, rendered_views
-from toy import folder_bytes
 
 SMALL = {"batch_size": 16, "epochs": 2, "precision": "fp32", "threads": 1}
 

@@ -1,11 +1,12 @@
 """Pretraining on drawn clips, through the stage contract."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from chirps import clip_row, picture, rendered_labels, rendered_views, write_rendered
+from toy import folder_bytes
 
 from birdssl.artifacts.artifact import open_artifact
 from birdssl.errors import BirdsslError, IncompatibleError, UsageError
@@ -16,11 +17,6 @@ from birdssl.stages.pretrain import Pretrain
 from birdssl.stages.runner import Outcome, run
 from birdssl.training import loop
 from birdssl.training.saved_model import load_model
-
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-from chirps import clip_row, picture, rendered_labels, rendered_views, write_rendered
-from toy import folder_bytes
 
 SMALL = {"projector_width": 16, "batch_size": 8, "epochs": 2, "precision": "fp32", "threads": 1}
 

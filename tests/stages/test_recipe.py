@@ -1,23 +1,19 @@
 """Recipes: what they expand to, what they refuse, and that cells share what they have in common."""
 
 import csv
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from toy import Double, DoubleSettings
 
 from birdssl.errors import NoInputError, UsageError
 from birdssl.settings.recipe import RecipeSettings
 from birdssl.settings.run import RunOptions
 from birdssl.stages.cells import Expansion, flag_words
+from birdssl.stages.contract import Unit
 from birdssl.stages.recipe import Recipe, fill, read_recipe, select
 from birdssl.stages.recipe_run import place_in, run_recipe
-
-sys.path.insert(0, str(Path(__file__).parent))
-from toy import Double, DoubleSettings
-
-from birdssl.stages.contract import Unit
 
 
 class DoubleAll(Double):

@@ -1,14 +1,15 @@
 """`render`: what lies in the shards is the sound that the rows name, and one bad clip costs one clip."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import soundfile
+from made_split import CLIPS, PITCH, RATE, make_split, row, tone, write_recording, write_split
 from PIL import Image
+from toy import folder_bytes
 
 from birdssl.artifacts.artifact import open_artifact
 from birdssl.artifacts.shards import Shards
@@ -23,10 +24,6 @@ from birdssl.settings.run import RunOptions
 from birdssl.stages.augment import Augment
 from birdssl.stages.render import Render, describe, file_names
 from birdssl.stages.runner import Outcome, run
-
-sys.path.insert(0, str(Path(__file__).parent))
-from made_split import CLIPS, PITCH, RATE, make_split, row, tone, write_recording, write_split
-from toy import folder_bytes
 
 SMALL = {"n_fft": 256, "hop": 64, "n_mels": 64, "size": 48, "shard_rows": 16}
 

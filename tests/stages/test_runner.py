@@ -11,14 +11,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import toy
+from toy import Double, DoubleSettings, folder_bytes
 
 from birdssl.artifacts.artifact import open_artifact
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.settings.run import RunOptions
 from birdssl.stages.runner import run
-
-sys.path.insert(0, str(Path(__file__).parent))  # worker processes must find the toy stage by name
-from toy import Double, DoubleSettings, folder_bytes
 
 
 @pytest.fixture
@@ -198,7 +197,7 @@ if __name__ == "__main__":
 def start(folder: Path, out: Path, jobs: int) -> subprocess.Popen:
     """Run the toy stage in a process of its own, from a file, since spawned workers read their parent's main file."""
     script = out.with_suffix(f".{jobs}.py")
-    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), folder=str(folder), out=str(out), jobs=jobs))
+    script.write_text(SCRIPT.format(tests=str(Path(toy.__file__).parent), folder=str(folder), out=str(out), jobs=jobs))
     return subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
 
 

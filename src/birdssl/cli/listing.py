@@ -107,6 +107,7 @@ def _fit(widths: dict[int, int], room: int) -> dict[int, int]:
             kept[widest] -= 1
         else:
             kept.popitem()
+    kept = {at: min(width, room) for at, width in kept.items()}
     left = room - sum(kept.values()) - 2 * (len(kept) - 1)
     for at in kept:  # what a dropped column freed goes to those that were cut
         more = max(0, min(left, min(widths[at], room) - kept[at]))

@@ -8,8 +8,12 @@ import pytest
 from toy import Double, DoubleSettings
 
 from birdssl.errors import NoInputError, UsageError
+from birdssl.settings.augment import AugmentSettings
+from birdssl.settings.detect import DetectSettings
+from birdssl.settings.evaluate import EvaluateSettings
 from birdssl.settings.recipe import RecipeSettings
 from birdssl.settings.run import RunOptions
+from birdssl.settings.synth import SynthSettings
 from birdssl.stages.cells import Expansion, flag_words
 from birdssl.stages.contract import Unit
 from birdssl.stages.recipe import Recipe, fill, read_recipe, select
@@ -159,10 +163,12 @@ def test_a_dry_run_prints_commands_that_can_be_typed(
     assert not (tmp_path / "runs").exists()
 
 
-def test_flags_are_quoted_and_lists_repeat() -> None:
-    assert flag_words("--merge", False) == ["--no-merge"]
-    assert flag_words("--classes", ["a b", "c"]) == ["--classes", "a b", "--classes", "c"]
-    assert flag_words("--min-snr", -6.0) == ["--min-snr=-6.0"]
+def test_settings_become_flags_that_their_reader_takes() -> None:
+    assert flag_words(DetectSettings(model=Path("m"), merge=False), "merge") == ["--no-merge"]
+    assert flag_words(SynthSettings(min_snr=-6), "min_snr") == ["--min-snr=-6"]
+    assert flag_words(AugmentSettings(views=2, pitch=[-1, 1]), "pitch") == ["--pitch=-1,1"]
+    names = EvaluateSettings(name=["a, b", "c"])
+    assert flag_words(names, "name") == ["--name", "a, b", "--name", "c"]
 
 
 def test_a_folder_of_other_things_is_left_alone(tmp_path: Path, numbers: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from birdssl.settings.augment import AugmentSettings
 from birdssl.settings.base import Settings
+from birdssl.settings.demo import DemoSettings
 from birdssl.settings.detect import DetectSettings
 from birdssl.settings.doctor import DoctorSettings
 from birdssl.settings.embed import EmbedSettings
@@ -132,6 +133,12 @@ def _run() -> Callable[..., int]:
     return partial(run_recipe, verbs=VERBS)
 
 
+def _demo() -> Callable[..., int]:
+    from birdssl.stages.demo import demo
+
+    return partial(demo, verbs=VERBS)
+
+
 def _ls() -> Callable[..., int]:
     from birdssl.cli.listing import ls
 
@@ -145,6 +152,7 @@ def _doctor() -> Callable[..., int]:
 
 
 TOOLS: dict[str, Tool] = {
+    "demo": Tool(DemoSettings, _demo, out="Folder of the runs; birdssl-demo where not given.", options=True),
     "run": Tool(
         RecipeSettings,
         _run,

@@ -9,16 +9,19 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
 from birdssl.artifacts.artifact import COMPLETE, read_record
 from birdssl.errors import NoInputError, UsageError
-from birdssl.settings.base import Settings, check, field_name, nearest, plain_type
-from birdssl.stages.recipe import GIVEN, Cell, Recipe, StageEntry, fill
+from birdssl.settings.base import Settings, check, extra, field_name, nearest, plain_type
+from birdssl.settings.run import RunOptions
+from birdssl.stages.recipe import GIVEN, Cell, Recipe, StageEntry, choose, fill
 
+REFERENCE = "@"  # begins a setting that stands for the directory of a stage
+SHOWN_OPTIONS = ("jobs", "device", "update", "overwrite", "max_rejects")
 DIGITS = 8  # hex digits of a key in a directory's name
 
 
@@ -35,9 +38,9 @@ class Verb(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
-    """One run of one stage: what is typed, where it writes, and what must be there before."""
+    """One run of one stage: what is typed, where it writes, and what must be there before. One object a key."""
 
     name: str
     verb: str
@@ -46,32 +49,40 @@ class Step:
     inputs: tuple[Path, ...]
     settings: Settings
     needs: tuple["Step", ...]
-    cell: Cell = field(compare=False, hash=False)
+    cell: Cell
 
     def complete(self) -> bool:
         """Whether its directory is finished."""
         record = read_record(self.out)
         return record is not None and record.state == COMPLETE
 
-    def command(self) -> str:
-        """Its command line, quoted for a shell; settings that are as they are by default are left out."""
+    def command(self, options: RunOptions | None = None) -> str:
+        """Its command line, quoted for a shell: the settings that the recipe gives, and options that aren't usual."""
+        options = options or RunOptions()
         words = ["birdssl", self.verb, *map(str, self.inputs), "-o", str(self.out)]
-        for name, info in type(self.settings).model_fields.items():
-            value = getattr(self.settings, name)
-            if value != info.get_default(call_default_factory=True):
-                words += flag_words(type(self.settings).flag(name), value)
+        for name in type(self.settings).model_fields:
+            if name in self.settings.model_fields_set:
+                words += flag_words(self.settings, name)
+        for name in SHOWN_OPTIONS:
+            if getattr(options, name) != getattr(RunOptions(), name):
+                words += flag_words(options, name)
         return shlex.join(words)
 
 
-def flag_words(flag: str, value: Any) -> list[str]:
-    """A flag with its value as words of a command line; lists repeat the flag."""
+def flag_words(settings: Settings, name: str) -> list[str]:
+    """A setting as words of a command line, as the flag's own reader takes them."""
+    flag, value = type(settings).flag(name), getattr(settings, name)
     if isinstance(value, bool):
         return [flag if value else f"--no-{flag[2:]}"]
-    words = []
-    for item in value if isinstance(value, list | tuple) else [value]:
-        text = str(item)
-        words += [f"{flag}={text}"] if text.startswith("-") else [flag, text]
-    return words
+    items = [f"{item:g}" if isinstance(item, float) else str(item)
+             for item in (value if isinstance(value, list) else [value])]  # fmt: skip
+    if (
+        len(items) != 1
+        and not any("," in item for item in items)
+        and extra(type(settings).model_fields[name], "commas")
+    ):
+        items = [",".join(items)]
+    return [word for item in items for word in ([f"{flag}={item}"] if item.startswith("-") else [flag, item])]
 
 
 class Expansion:
@@ -143,7 +154,7 @@ class Expansion:
 
     def _settings(
         self, entry: StageEntry, cell: Cell, cls: type[Settings], where: str, needs: list[Step]
-    ) -> tuple[dict[str, Any], dict[str, str]]:
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Raw settings of a stage in a cell, and what stands for its paths in the key."""
         merged = {key.replace("-", "_"): value for key, value in entry.settings.items()}
         for axis, values in self.recipe.variants.items():
@@ -151,35 +162,39 @@ class Expansion:
                 overlay = values[cell[axis]].get(entry.name, {})
                 merged |= {key.replace("-", "_"): value for key, value in overlay.items()}
         raw: dict[str, Any] = {}
-        replaced: dict[str, str] = {}
+        replaced: dict[str, Any] = {}
         for key, value in merged.items():
             try:
                 name = field_name(cls, key)
             except UsageError as error:
                 raise UsageError(f"{where}: {error}") from None
             raw[name] = fill(value, cell, where)
-            if plain_type(cls.model_fields[name])[0] is Path and isinstance(raw[name], str):
-                raw[name], replaced[name] = self._path(raw[name], entry, cell, where, needs)
+            kind, is_list, _ = plain_type(cls.model_fields[name])
+            texts = raw[name] if isinstance(raw[name], list) else [raw[name]]
+            if kind is Path or any(isinstance(text, str) and text.startswith(REFERENCE) for text in texts):
+                found = [item for text in texts for item in self._paths(str(text), entry, cell, where, needs)]
+                if not is_list and len(found) != 1:
+                    raise UsageError(f"{where}: {value!r} stands for {len(found)} directories; {key} takes one")
+                raw[name] = [str(path) for path, _ in found] if is_list else str(found[0][0])
+                replaced[name] = [key for _, key in found]
         return raw, replaced
 
-    def _path(self, text: str, entry: StageEntry, cell: Cell, where: str, needs: list[Step]) -> tuple[Path, str]:
-        """A path among the settings: @stage, @stage/part, or a path from the recipe's folder."""
-        if not text.startswith("@"):
-            path = self._from_recipe(text)
-            return path, self._content(path, where)
-        found = self._input(text[1:], entry, cell, where)
-        if len(found) != 1:
-            raise UsageError(f"{where}: {text!r} stands for {len(found)} directories; this setting takes one")
-        path, key, step = found[0]
-        needs += [step] if step else []
-        return path, key
+    def _paths(self, text: str, entry: StageEntry, cell: Cell, where: str, needs: list[Step]) -> list[tuple[Path, str]]:
+        """What a text among the settings stands for: @stage and @stage/part, or a path from the recipe's folder."""
+        if not text.startswith(REFERENCE):
+            path = self._from_recipe(text) if text.startswith((".", "/", "~")) else Path(text)
+            return [(path, self._content(path, where))] if path.exists() else [(path, text)]
+        found = self._input(text.removeprefix(REFERENCE), entry, cell, where)
+        needs += [step for _, _, step in found if step]
+        return [(path, key) for path, key, _ in found]
 
     def _input(self, text: str, entry: StageEntry, cell: Cell, where: str) -> list[tuple[Path, str, Step | None]]:
         """What an input stands for: (path, key, step) of each directory."""
         if text.startswith((".", "/", "~")):
             path = self._from_recipe(text)
             return [(path, self._content(path, where), None)]
-        name, _, part = text.partition("/")
+        place, _, part = text.partition("/")
+        name, _, chosen = place.partition(":")
         if name == GIVEN and GIVEN not in self.recipe.stages:
             if self.given is None:
                 raise UsageError(f"{where}: reads what is given on the command line: birdssl run RECIPE INPUT -o OUT")
@@ -188,7 +203,8 @@ class Expansion:
         if name not in self.recipe.stages:
             known = [*self.recipe.stages, GIVEN]
             raise UsageError(f"{where}: no stage {name!r}; {nearest(name, known)} (a path begins with ./ or /)")
-        steps = list(dict.fromkeys(self.resolve(name, each) for each in self._cells(name, entry, cell)))
+        cells = choose(self.recipe, self._cells(name, entry, cell), chosen, f"{where}: {text!r}")
+        steps = list(dict.fromkeys(self.resolve(name, each) for each in cells))
         if not steps:
             raise UsageError(f"{where}: its input {name!r} isn't part of {cell}; see its `when`")
         return [(step.out / part if part else step.out, f"{step.key}/{part}", step) for step in steps]

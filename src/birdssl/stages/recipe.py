@@ -103,18 +103,28 @@ def select(recipe: Recipe, only: Iterable[str]) -> list[Cell]:
 
     Raises UsageError for an unknown axis or value.
     """
+    return choose(recipe, recipe.cells(), ",".join(only), "--only")
+
+
+def choose(recipe: Recipe, cells: Iterable[Cell], texts: str, where: str) -> list[Cell]:
+    """Those of `cells` that match `axis=value,axis=value`; an empty text takes all."""
     wanted: dict[str, list[Any]] = {}
-    for text in only:
+    for text in filter(None, texts.split(",")):
         axis, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"--only {text!r}: write AXIS=VALUE")
+            raise UsageError(f"{where}: {text!r}: write AXIS=VALUE")
         if axis not in recipe.matrix:
-            raise UsageError(f"--only {text!r}: {recipe.path} has no axis {axis!r}; {_nearest(axis, recipe.matrix)}")
+            raise UsageError(f"{where}: {text!r}: {recipe.path} has no axis {axis!r}; {_nearest(axis, recipe.matrix)}")
         known = {str(item): item for item in recipe.matrix[axis]}
         if value not in known:
-            raise UsageError(f"--only {text!r}: axis {axis!r} has no such value; {_nearest(value, known)}")
+            raise UsageError(f"{where}: {text!r}: axis {axis!r} has no such value; {_nearest(value, known)}")
         wanted.setdefault(axis, []).append(known[value])
-    return [cell for cell in recipe.cells() if all(cell[axis] in values for axis, values in wanted.items())]
+    chosen: dict[tuple[Any, ...], Cell] = {}
+    for cell in cells:
+        narrowed = {**cell, **{axis: values[0] for axis, values in wanted.items() if axis not in cell}}
+        if all(narrowed[axis] in values for axis, values in wanted.items()):
+            chosen[tuple(narrowed.items())] = narrowed
+    return list(chosen.values())
 
 
 def fill(value: Any, cell: Mapping[str, Any], where: str) -> Any:

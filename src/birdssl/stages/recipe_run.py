@@ -43,7 +43,7 @@ def run_recipe(
     expansion = Expansion(recipe, verbs, out, given)
     steps = expansion.steps(select(recipe, settings.only))
     if options.dry_run:
-        print("\n".join(step.command() for step in steps))
+        print("\n".join(shown(step, expansion, options) for step in steps))
         return DONE
     code, _ = run_steps(expansion, steps, options)
     if options.json_summary:
@@ -75,7 +75,7 @@ def run_steps(expansion: Expansion, steps: list[Step], options: RunOptions) -> t
             here.discard(step.key)
             log.warning("%s waits for %s, which this run leaves out", step.name, missing[0].out)
             continue
-        log.info("\n[%d/%d] $ %s", number, len(steps), step.command())
+        log.info("\n[%d/%d] $ %s", number, len(steps), shown(step, expansion, plain))
         stage = expansion.verbs[step.verb].stage()(step.settings, list(step.inputs), step.out, plain)
         outcome = run(stage)
         summaries[step.key] = outcome.summary
@@ -85,6 +85,12 @@ def run_steps(expansion: Expansion, steps: list[Step], options: RunOptions) -> t
         if step.name == expansion.recipe.result_stage:
             write_results(expansion)
     return code, summaries
+
+
+def shown(step: Step, expansion: Expansion, options: RunOptions) -> str:
+    """A step's command line; --jobs only where it has a meaning."""
+    parallel = expansion.verbs[step.verb].stage().parallel
+    return step.command(options if parallel else options.model_copy(update={"jobs": 1}))
 
 
 def claim(out: Path) -> None:

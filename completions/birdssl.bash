@@ -12,7 +12,7 @@ _birdssl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
     COMPREPLY=()
     if [[ $COMP_CWORD -eq 1 ]]; then
-        _birdssl_words "synth segment split augment render pretrain finetune embed evaluate detect run ls doctor -h --help --version"
+        _birdssl_words "synth segment split augment render pretrain finetune embed evaluate detect demo run ls doctor -h --help --version"
         return
     fi
     if [[ $cur == "=" ]]; then  # readline splits --option=value at the sign
@@ -48,6 +48,7 @@ _birdssl() {
         "segment --file-column") :; return ;;
         "segment --origin-column") :; return ;;
         "segment --fold-column") :; return ;;
+        "segment --site-column") :; return ;;
         "segment --min-overlap") :; return ;;
         "segment --min-overlap-fraction") :; return ;;
         "segment --site-from") _birdssl_words "auto name folder none"; return ;;
@@ -150,6 +151,7 @@ _birdssl() {
         "finetune --pool") _birdssl_words "flatten gap"; return ;;
         "finetune --train-fraction") :; return ;;
         "finetune --balance") :; return ;;
+        "finetune --several-labels") _birdssl_words "refuse leave-out"; return ;;
         "finetune -o" | "finetune --out") _birdssl_paths -d; return ;;
         "finetune --config") _birdssl_paths -f; return ;;
         "finetune -j" | "finetune --jobs") :; return ;;
@@ -194,6 +196,10 @@ _birdssl() {
         "detect -j" | "detect --jobs") :; return ;;
         "detect --device") _birdssl_words "auto cpu cuda mps"; return ;;
         "detect --max-rejects") :; return ;;
+        "demo -o" | "demo --out") _birdssl_paths -d; return ;;
+        "demo -j" | "demo --jobs") :; return ;;
+        "demo --device") _birdssl_words "auto cpu cuda mps"; return ;;
+        "demo --max-rejects") :; return ;;
         "run --only") :; return ;;
         "run -o" | "run --out") _birdssl_paths -d; return ;;
         "run -j" | "run --jobs") :; return ;;
@@ -207,15 +213,16 @@ _birdssl() {
     if [[ $cur == -* ]]; then
         case "$verb" in
             synth) _birdssl_words "--hours -m --recording-minutes --sites --recorders --species --sample-rate --calls-per-minute --min-snr --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
-            segment) _birdssl_words "-r --sample-rate --clip-seconds --hop-seconds --channel --last --min-last --reference --label-from --labels --label-column --label --file-column --origin-column --fold-column --min-overlap --min-overlap-fraction --mark-none --site-from -o --out --files-from -0 --null --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
+            segment) _birdssl_words "-r --sample-rate --clip-seconds --hop-seconds --channel --last --min-last --reference --label-from --labels --label-column --label --file-column --origin-column --fold-column --site-column --min-overlap --min-overlap-fraction --mark-none --site-from -o --out --files-from -0 --null --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             split) _birdssl_words "--test-fraction --folds --group --official --folds-from --file-column --fold-column --test-fold --repeats --repeat --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             augment) _birdssl_words "--balance --views --test-views --stretch --pitch --noise --audio --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             render) _birdssl_words "--kind -r --sample-rate --n-fft --hop --n-mels --f-min --f-max --top-db --normalise -s --size --height --width --shard-rows --png --sheet -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             pretrain) _birdssl_words "--fold --validation-fraction -e --epochs -b --batch-size --optimiser --learning-rate --momentum --weight-decay --schedule --warmup-epochs --precision --threads --memory-budget --seed -O --objective -E --encoder --pool --projector-width --projector-layers --projector-bias --redundancy --invariance --variance --covariance --shuffle-pairs -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
-            finetune) _birdssl_words "--fold --validation-fraction -e --epochs -b --batch-size --optimiser --learning-rate --momentum --weight-decay --schedule --warmup-epochs --precision --threads --memory-budget --seed -s --start --weights -E --encoder --pool --imagenet-norm --freeze --train-fraction --balance --allow-overlap -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
+            finetune) _birdssl_words "--fold --validation-fraction -e --epochs -b --batch-size --optimiser --learning-rate --momentum --weight-decay --schedule --warmup-epochs --precision --threads --memory-budget --seed -s --start --weights -E --encoder --pool --imagenet-norm --freeze --train-fraction --balance --several-labels --allow-overlap -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             embed) _birdssl_words "-m --model --features --layer --roles --batch -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             evaluate) _birdssl_words "--on --name --classes --baseline --probe --train-ids --several-labels --draws --level --projection-clips --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             detect) _birdssl_words "-m --model --hop-seconds --threshold --merge --no-merge --merge-gap --ignore --channel --batch -o --out --files-from -0 --null --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
+            demo) _birdssl_words "-o --out -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             run) _birdssl_words "--only -o --out -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             ls) _birdssl_words "-f --format -c --columns -w --where -n --rows --rejects --stage --json -h --help" ;;
             doctor) _birdssl_words "--json -h --help" ;;

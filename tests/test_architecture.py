@@ -171,12 +171,3 @@ def test_help_and_usage_errors_import_nothing_heavy(line: str, code: int, tmp_pa
     assert found["code"] == code, run.stderr
     assert not set(HEAVY) & set(found["modules"])
     assert not list(tmp_path.iterdir())
-
-
-def test_names_known_without_torch_are_the_registries_names():
-    from birdssl.models.registry import ENCODERS
-    from birdssl.objectives.registry import OBJECTIVES
-    from birdssl.settings.names import ENCODER_NAMES, OBJECTIVE_NAMES
-
-    assert tuple(ENCODERS) == ENCODER_NAMES
-    assert tuple(OBJECTIVES) == OBJECTIVE_NAMES

@@ -66,6 +66,18 @@ def test_decimal_commas_and_windows_texts_are_read(tmp_path: Path) -> None:
         assert (mark.label, mark.start, mark.end) == ("Möwe", 1.5, 2.25)
 
 
+def test_quotation_marks_swallow_nothing(tmp_path: Path) -> None:
+    rows = '1\tS\t1\t1\t2\t1\t2\tthe "owl\n2\tS\t1\t3\t4\t1\t2\tx\n'
+    found = read_raven(table(tmp_path / "a.txt", RAVEN + rows)).annotations
+    assert [mark.label for mark in found] == ['the "owl', "x"]
+
+
+def test_columns_may_have_names_of_any_script(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "path,種,Espèce\na.wav,梟,chouette\n")
+    assert read_csv(path, Columns(label_column="種")).annotations[0].label == "梟"
+    assert read_csv(path, Columns(label_column="espèce")).annotations[0].label == "chouette"
+
+
 def test_labels_come_from_the_column_that_is_named(tmp_path: Path) -> None:
     text = "Begin Time (s)\tEnd Time (s)\tSpecies\tCall\n1\t2\towl\thoot\n"
     path = table(tmp_path / "a.txt", text)
@@ -127,9 +139,15 @@ def test_a_csv_of_whole_files_with_origin_and_fold(tmp_path: Path, delimiter: st
     found = read_csv(table(tmp_path / "labels.csv", text))
     assert found.annotations[0] == Annotation("dog/1.flac", "dog", None, None, None, None, "labels.csv:2")
     assert found.files == [
-        FileRow("dog/1.flac", "100032", 1, "labels.csv:2"),
-        FileRow("dog/2.flac", None, None, "labels.csv:3"),
+        FileRow("dog/1.flac", "100032", 1, None, "labels.csv:2"),
+        FileRow("dog/2.flac", None, None, None, "labels.csv:3"),
     ]
+
+
+def test_which_columns_were_taken_is_said(tmp_path: Path) -> None:
+    found = read_csv(table(tmp_path / "m.csv", "Path,Species,Recording,Site\na.wav,owl,1,pond\n"))
+    assert found.chosen == {"label": "species", "origin": "recording", "site": "site"}
+    assert found.files[0].site == "pond"
 
 
 def test_a_csv_of_marks(tmp_path: Path) -> None:

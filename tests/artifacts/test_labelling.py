@@ -191,7 +191,7 @@ def test_a_table_without_any_of_the_recordings_is_refused(tmp_path: Path) -> Non
 
 def test_two_folds_for_one_file_are_refused(tmp_path: Path) -> None:
     found = recordings(tmp_path / "in", "1.wav")
-    with pytest.raises(BadInput, match="different origins or folds"):
+    with pytest.raises(BadInput, match="different origins, folds or sites"):
         csv_labels(tmp_path, found, "1.wav,x,1", "1.wav,y,2", head="path,label,fold")
 
 

@@ -207,10 +207,10 @@ def test_labels_from_audacity(tmp_path: Path) -> None:
 def test_a_csv_of_whole_files_labels_every_piece_and_carries_origin_and_fold(tmp_path: Path) -> None:
     record(tmp_path / "in/dog/1.wav", 5.0)
     record(tmp_path / "in/cat/2.wav", 3.0)
-    (tmp_path / "t.csv").write_text("path,label,fold,recording\ndog/1.wav,dog,1,7\ncat/2.wav,cat,2,8\n")
+    (tmp_path / "t.csv").write_text("path,label,fold,recording,site\ndog/1.wav,dog,1,7,pond\ncat/2.wav,cat,2,8,\n")
     segment(tmp_path / "out", tmp_path / "in", label_from="csv", labels=str(tmp_path / "t.csv"))
-    found = rows(tmp_path / "out").select(pl.col("labels").list.first(), "origin", "fold", "padded").rows()
-    assert found == [("cat", "8", 2, 0.0), ("dog", "7", 1, 0.0), ("dog", "7", 1, 1.0)]
+    found = rows(tmp_path / "out").select(pl.col("labels").list.first(), "origin", "fold", "padded", "site").rows()
+    assert found == [("cat", "8", 2, 0.0, None), ("dog", "7", 1, 0.0, "pond"), ("dog", "7", 1, 1.0, "pond")]
 
 
 def test_rows_that_mean_no_recording_are_counted_and_listed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

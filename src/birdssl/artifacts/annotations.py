@@ -5,13 +5,24 @@ origin, an official fold) is kept beside the annotations. `birdssl.artifacts.lab
 and the clips they label.
 """
 
-import csv
-import io
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from birdssl.artifacts.text_tables import (
+    cell,
+    column,
+    find_column,
+    first_known,
+    listed,
+    number,
+    optional_number,
+    plain,
+    read_rows,
+    read_text,
+    to_float,
+    whole_number,
+)
 from birdssl.errors import BadInput, UsageError
 
 KILOHERTZ = 1000.0
@@ -30,6 +41,7 @@ HIGH_COLUMNS = ("high freq hz", "high", "high freq", "high frequency", "freq max
 LOW_KILOHERTZ, HIGH_KILOHERTZ = ("bottom freq",), ("top freq",)  # warbleR's, in kHz
 ORIGIN_COLUMNS = ("origin", "source recording", "recording", "recording id", "src file", "individual")
 FOLD_COLUMNS = ("fold",)
+SITE_COLUMNS = ("site",)
 
 
 @dataclass(frozen=True)
@@ -56,17 +68,20 @@ class FileRow:
     recording: str
     origin: str | None
     fold: int | None
+    site: str | None
     source: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """All that a table holds; `unlabelled` counts rows whose label is empty."""
+    """All that a table holds; `unlabelled` counts rows whose label is empty, and `chosen` says which column was taken
+    for what."""
 
     path: Path
     annotations: list[Annotation]
     files: list[FileRow]
     unlabelled: int = 0
+    chosen: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,26 +92,13 @@ class Columns:
     file_column: str | None = None
     origin_column: str | None = None
     fold_column: str | None = None
+    site_column: str | None = None
     label: str | None = None
-
-
-def read_text(path: Path) -> str:
-    """A table's text, as UTF-8, UTF-16 with its mark, or else as Windows wrote it. Raises BadInput if unreadable."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{path}: can't be read ({error.strerror})") from None
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
 
 
 def is_raven(text: str) -> bool:
     """Whether a text begins as a Raven selection table does."""
-    head = {_plain(name) for name in text.split("\n", 1)[0].split("\t")}
+    head = {plain(name) for name in text.split("\n", 1)[0].split("\t")}
     return {"begin time s", "end time s"} <= head
 
 
@@ -108,9 +110,9 @@ def is_audacity(text: str) -> bool:
 
 def raven_files(path: Path, columns: Columns = Columns()) -> set[str]:
     """The files that a Raven table names, none where it has no column for them; the rest of it isn't looked at."""
-    rows, head = _rows(path, "\t")
-    file = columns.file_column or _first(head, ("begin path", "begin file"))
-    return {row[head[_plain(file)]] for _, row in rows} if file and _plain(file) in head else set()
+    rows, head = read_rows(path, "\t")
+    file = columns.file_column or first_known(head, ("begin path", "begin file"))
+    return {row[head[plain(file)]] for _, row in rows} if file and plain(file) in head else set()
 
 
 def read_raven(path: Path, columns: Columns = Columns()) -> Table:
@@ -120,28 +122,28 @@ def read_raven(path: Path, columns: Columns = Columns()) -> Table:
     files as one, `Begin File` and `File Offset (s)` say where each selection lies.
     Raises BadInput for a table that isn't Raven's, UsageError where no column holds labels.
     """
-    rows, head = _rows(path, "\t")
+    rows, head = read_rows(path, "\t")
     if not {"begin time s", "end time s"} <= head.keys():
         raise BadInput(f"{path}: isn't a Raven selection table: it has no columns Begin Time (s) and End Time (s)")
     label = _label_column(path, head, columns)
-    file = columns.file_column or _first(head, ("begin path", "begin file"))
-    offset = _first(head, ("file offset s",))
-    if file and offset is None and len({row[_column(path, head, file)] for _, row in rows}) > 1:
+    file = columns.file_column or first_known(head, ("begin path", "begin file"))
+    offset = first_known(head, ("file offset s",))
+    if file and offset is None and len({row[column(path, head, file)] for _, row in rows}) > 1:
         raise BadInput(
             f"{path}: names several files but has no column File Offset (s); export it again with that column"
         )
     annotations: list[Annotation] = []
     for line, row in _one_view_each(rows, head, file):
         where = f"{path.name}:{line}"
-        begin, end = (_number(row[head[name]], path, line) for name in ("begin time s", "end time s"))
-        start = _number(row[head[offset]], path, line) if file and offset else begin
-        low, high = (_optional(row, head, names, path, line) for names in (LOW_COLUMNS, HIGH_COLUMNS))
-        recording = row[_column(path, head, file)].strip() or None if file else None
+        begin, end = (number(row[head[name]], path, line) for name in ("begin time s", "end time s"))
+        start = number(row[head[offset]], path, line) if file and offset else begin
+        low, high = (optional_number(row, head, names, path, line) for names in (LOW_COLUMNS, HIGH_COLUMNS))
+        recording = row[column(path, head, file)].strip() or None if file else None
         text = columns.label if label is None else row[label].strip()
         annotations.append(
             _checked(Annotation(recording, text or "", start, start + end - begin, low, high, where), path)
         )
-    return _table(path, annotations, [])
+    return _table(path, annotations, [], head, {"label": label})
 
 
 def _one_view_each(
@@ -151,7 +153,7 @@ def _one_view_each(
     if "selection" not in head or "view" not in head:
         return rows
     by = [head[name] for name in ("selection", "begin time s", "end time s")]
-    by += [head[_plain(file)]] if file else []
+    by += [head[plain(file)]] if file else []
     kept: dict[tuple[str, ...], tuple[int, list[str]]] = {}
     for line, row in rows:
         key = tuple(row[index] for index in by)
@@ -168,7 +170,7 @@ def read_audacity(path: Path, columns: Columns = Columns()) -> Table:
     Raises BadInput for a line that is neither.
     """
     annotations: list[Annotation] = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for count, line in enumerate(read_text(path).splitlines(), start=1):
         if line.startswith("\\"):
             parts = line.split("\t")
             if annotations and len(parts) >= 3:
@@ -176,18 +178,18 @@ def read_audacity(path: Path, columns: Columns = Columns()) -> Table:
         elif line.strip():
             times = _audacity_times(line)
             if times is None:
-                raise BadInput(f"{path}:{number}: {line[:60]!r} isn't start, end and label, separated by tabs")
+                raise BadInput(f"{path}:{count}: {line[:60]!r} isn't start, end and label, separated by tabs")
             parts = line.split("\t", 2)
             text = parts[2].strip() if len(parts) > 2 else ""
-            made = Annotation(None, text or columns.label or "", *times, None, None, f"{path.name}:{number}")
+            made = Annotation(None, text or columns.label or "", *times, None, None, f"{path.name}:{count}")
             annotations.append(_checked(made, path))
-    return _table(path, annotations, [])
+    return _table(path, annotations, [], {}, {})
 
 
 def _audacity_times(line: str) -> tuple[float, float] | None:
     parts = line.split("\t")
     try:
-        return (_float(parts[0]), _float(parts[1])) if len(parts) >= 2 else None
+        return (to_float(parts[0]), to_float(parts[1])) if len(parts) >= 2 else None
     except ValueError:
         return None
 
@@ -195,7 +197,7 @@ def _audacity_times(line: str) -> tuple[float, float] | None:
 def _frequency(text: str) -> float | None:
     """A bound of an Audacity label in Hz; it writes -1 for none."""
     try:
-        value = _float(text)
+        value = to_float(text)
     except ValueError:
         return None
     return value if value >= 0 else None
@@ -210,13 +212,14 @@ def read_csv(path: Path, columns: Columns = Columns()) -> Table:
     """
     text = read_text(path)
     first = text.split("\n", 1)[0]
-    rows, head = _rows(path, max(",;\t", key=first.count))
-    file = _named(path, head, columns.file_column, FILE_COLUMNS)
+    rows, head = read_rows(path, max(",;\t", key=first.count))
+    file = find_column(path, head, columns.file_column, FILE_COLUMNS)
     if file is None:
-        raise UsageError(f"{path}: no column names the files; its columns: {_list(head)}; name it with --file-column")
+        raise UsageError(f"{path}: no column names the files; its columns: {listed(head)}; name it with --file-column")
     label = _label_column(path, head, columns, required=False)
-    origin = _named(path, head, columns.origin_column, ORIGIN_COLUMNS, other_than=file)
-    fold = _named(path, head, columns.fold_column, FOLD_COLUMNS)
+    origin = find_column(path, head, columns.origin_column, ORIGIN_COLUMNS, other_than=file)
+    fold = find_column(path, head, columns.fold_column, FOLD_COLUMNS)
+    site = find_column(path, head, columns.site_column, SITE_COLUMNS, other_than=file)
     annotations, files = [], []
     for line, row in rows:
         where, name = f"{path.name}:{line}", row[file].strip()
@@ -224,39 +227,42 @@ def read_csv(path: Path, columns: Columns = Columns()) -> Table:
         if not name:
             raise BadInput(f"{path}:{line}: its file is empty")
         start, end = _times(row, head, path, line)
-        low = _optional(row, head, LOW_COLUMNS, path, line) or _optional(
+        low = optional_number(row, head, LOW_COLUMNS, path, line) or optional_number(
             row, head, LOW_KILOHERTZ, path, line, KILOHERTZ
         )
-        high = _optional(row, head, HIGH_COLUMNS, path, line) or _optional(
+        high = optional_number(row, head, HIGH_COLUMNS, path, line) or optional_number(
             row, head, HIGH_KILOHERTZ, path, line, KILOHERTZ
         )
         annotations.append(_checked(Annotation(name, text, start, end, low, high, where), path))
-        source = row[origin].strip() or None if origin is not None else None
-        files.append(FileRow(name, source, _whole(row[fold], path, line) if fold is not None else None, where))
-    return _table(path, annotations, files)
+        group = None if fold is None else whole_number(row[fold], path, line)
+        files.append(FileRow(name, cell(row, origin), group, cell(row, site), where))
+    return _table(path, annotations, files, head, {"label": label, "origin": origin, "fold": fold, "site": site})
 
 
 def _times(row: Sequence[str], head: dict[str, int], path: Path, line: int) -> tuple[float | None, float | None]:
     """Start and end of a row; both None for a row on a whole file."""
-    start = _optional(row, head, START_COLUMNS, path, line)
-    end = _optional(row, head, END_COLUMNS, path, line)
+    start = optional_number(row, head, START_COLUMNS, path, line)
+    end = optional_number(row, head, END_COLUMNS, path, line)
     if start is None and end is None:
         return None, None
     if start is None:
         raise BadInput(f"{path}:{line}: has an end but no start")
     if end is None:
-        length = _optional(row, head, DURATION_COLUMNS, path, line)
+        length = optional_number(row, head, DURATION_COLUMNS, path, line)
         if length is None:
             raise BadInput(f"{path}:{line}: has a start but neither an end nor a duration")
         end = start + length
     return start, end
 
 
-def _table(path: Path, annotations: Iterable[Annotation], files: list[FileRow]) -> Table:
+def _table(
+    path: Path, marks: list[Annotation], files: list[FileRow], head: dict[str, int], used: dict[str, int | None]
+) -> Table:
     """A table without its empty labels, which are counted."""
-    marks = list(annotations)
+    names = {index: name for name, index in head.items()}
+    chosen = {what: names[index] for what, index in used.items() if index is not None}
     labelled = [mark for mark in marks if mark.label]
-    return Table(path, labelled, files, len(marks) - len(labelled))
+    return Table(path, labelled, files, len(marks) - len(labelled), chosen)
 
 
 def _checked(mark: Annotation, path: Path) -> Annotation:
@@ -267,94 +273,16 @@ def _checked(mark: Annotation, path: Path) -> Annotation:
     return mark
 
 
-def _rows(path: Path, delimiter: str) -> tuple[list[tuple[int, list[str]]], dict[str, int]]:
-    """Rows with their line numbers, as long as the heading, and the columns by plain name."""
-    reader = csv.reader(io.StringIO(read_text(path)), delimiter=delimiter)
-    try:
-        heading = next(reader, [])
-        head = {_plain(name): index for index, name in reversed(list(enumerate(heading)))}
-        rows = [
-            (reader.line_num, [*row, *[""] * (len(heading) - len(row))])
-            for row in reader
-            if any(cell.strip() for cell in row)
-        ]
-    except csv.Error as error:
-        raise BadInput(f"{path}:{reader.line_num}: can't be read as a table ({error})") from None
-    return rows, head
-
-
-def _plain(name: str) -> str:
-    """A column's name without case, punctuation and units' brackets: "Begin Time (s)" is "begin time s"."""
-    return " ".join(re.findall(r"[a-z0-9]+", name.lower()))
-
-
-def _first(head: dict[str, int], names: Sequence[str]) -> str | None:
-    return next((name for name in names if name in head), None)
-
-
-def _column(path: Path, head: dict[str, int], name: str) -> int:
-    if _plain(name) not in head:
-        raise UsageError(f"{path}: has no column {name!r}; its columns: {_list(head)}")
-    return head[_plain(name)]
-
-
-def _named(
-    path: Path, head: dict[str, int], given: str | None, usual: Sequence[str], other_than: int | None = None
-) -> int | None:
-    """Index of the column that the user names, or of the first usual one that isn't taken already."""
-    if given is not None:
-        return _column(path, head, given)
-    return next((head[name] for name in usual if name in head and head[name] != other_than), None)
-
-
 def _label_column(path: Path, head: dict[str, int], columns: Columns, required: bool = True) -> int | None:
     """The column of labels; None where every row gets the user's one label, or none is needed."""
     if columns.label_column is not None:
-        return _column(path, head, columns.label_column)
+        return column(path, head, columns.label_column)
     if columns.label is not None:
         return None
-    found = _first(head, LABEL_COLUMNS)
+    found = first_known(head, LABEL_COLUMNS)
     if found is None and required:
         raise UsageError(
-            f"{path}: no column of labels is known among {_list(head)}; "
+            f"{path}: no column of labels is known among {listed(head)}; "
             "name it with --label-column, or give every row one label with --label TEXT"
         )
     return None if found is None else head[found]
-
-
-def _list(head: dict[str, int]) -> str:
-    return ", ".join(repr(name) for name in sorted(head, key=lambda name: head[name]))
-
-
-def _float(text: str) -> float:
-    """A finite number, also with a decimal comma, as Raven and Excel write it in half of the world."""
-    text = text.strip()
-    value = float(text.replace(",", ".") if "." not in text else text)
-    if not abs(value) < float("inf"):
-        raise ValueError(text)
-    return value
-
-
-def _number(text: str, path: Path, line: int) -> float:
-    try:
-        return _float(text)
-    except ValueError:
-        raise BadInput(f"{path}:{line}: {text!r} isn't a number") from None
-
-
-def _whole(text: str, path: Path, line: int) -> int | None:
-    if not text.strip():
-        return None
-    value = _number(text, path, line)
-    if value != int(value) or not 0 <= value < 32768:
-        raise BadInput(f"{path}:{line}: {text!r} isn't a fold; expected a whole number from 0")
-    return int(value)
-
-
-def _optional(
-    row: Sequence[str], head: dict[str, int], names: Sequence[str], path: Path, line: int, scale: float = 1.0
-) -> float | None:
-    name = _first(head, names)
-    if name is None or not row[head[name]].strip():
-        return None
-    return _number(row[head[name]], path, line) * scale

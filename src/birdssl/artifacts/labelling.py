@@ -18,9 +18,9 @@ from birdssl.artifacts.annotations import (
     read_audacity,
     read_csv,
     read_raven,
-    read_text,
 )
 from birdssl.artifacts.recordings import Recording
+from birdssl.artifacts.text_tables import read_text
 from birdssl.errors import BadInput, NoInputError, UsageError
 
 NOTHING = "none"  # the label of a clip that was looked at and holds nothing of interest
@@ -39,6 +39,7 @@ class Labels:
     orphans: list[Path] = field(default_factory=list)  # tables that belong to no recording, left unread
     tables: int = 0
     unlabelled: int = 0  # rows with an empty label
+    chosen: set[str] = field(default_factory=set)  # "label from species": which columns were taken for what
     by_name_only: int = 0  # files found by their name although the folder or the ending differs
 
     @property
@@ -161,6 +162,7 @@ def _attach(labels: Labels, table: Table, owner: str | None, finder: _Finder) ->
     """Add a table's rows to the recordings they mean: those that they name, else the one the table is named after."""
     labels.tables += 1
     labels.unlabelled += table.unlabelled
+    labels.chosen |= {f"{what} from {column!r}" for what, column in table.chosen.items()}
     named = [mark.recording for mark in table.annotations if mark.recording]
     targets = _resolve({*named, *(row.recording for row in table.files)}, finder)
     own = Path(PurePosixPath(owner).name).stem.casefold() if owner else None
@@ -212,8 +214,8 @@ def _resolve(references: Iterable[str], finder: _Finder) -> dict[str, tuple[str 
 
 def _keep_row(labels: Labels, name: str, row: FileRow, table: Path) -> None:
     before = labels.files.setdefault(name, row)
-    if (before.origin, before.fold) != (row.origin, row.fold):
-        raise BadInput(f"{table}: {row.source} and {before.source} give {name} different origins or folds")
+    if (before.origin, before.fold, before.site) != (row.origin, row.fold, row.site):
+        raise BadInput(f"{table}: {row.source} and {before.source} give {name} different origins, folds or sites")
 
 
 def match_files(table: Table, names: Sequence[str]) -> dict[str, FileRow]:

@@ -75,14 +75,14 @@ def list_recordings(inputs: Sequence[Path], suffixes: Sequence[str]) -> Listing:
     for file in files:
         reason = _complaint(file, suffixes)
         if reason:
-            refused.append(Refused(str(file), file, reason))
+            refused.append(Refused(_shown(str(file)), file, _shown(reason)))
         else:
             _take(found, f"{names[_key(file.absolute().parent)]}/{file.name}", file, passed)
     for what, count in sorted(passed.items()):
         log.info("passed over: %d %s", count, what)
     if not found:
         raise NoInputError(_nothing(inputs, suffixes, endings, passed, refused))
-    unreadable = [Refused(name, path, "its name isn't valid UTF-8; rename the file")
+    unreadable = [Refused(_shown(name), path, f"{_shown(str(path))}: its name isn't valid UTF-8; rename the file")
                   for name, path in found.values() if not _is_text(name)]  # fmt: skip
     recordings = [_recording(name, path) for name, path in sorted(found.values()) if _is_text(name)]
     return Listing(recordings, sorted([*refused, *unreadable], key=lambda item: item.name))
@@ -178,6 +178,11 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _shown(name: str) -> str:
+    """A name that can be printed and stored, with a question mark for each byte that is no text."""
+    return name.encode(errors="replace").decode()
 
 
 def _recording(name: str, path: Path) -> Recording:

@@ -46,6 +46,7 @@ class SegmentSettings(Settings):
         None, "Column of a CSV that says which files come from one source; default: origin, or recording."
     )
     fold_column: str | None = setting(None, "Column of a CSV that holds official folds; default: fold.")
+    site_column: str | None = setting(None, "Column of a CSV that holds the sites of recordings; default: site.")
     min_overlap: float = setting(0.5, "A clip gets a label that covers at least this many seconds of it.", gt=0)
     min_overlap_fraction: float = setting(
         0.5, "A clip also gets a label when it holds at least this share of the annotation.", gt=0, le=1
@@ -78,7 +79,7 @@ class SegmentSettings(Settings):
         if self.min_last is not None and self.min_last > self.clip_seconds:
             raise ValueError(f"--min-last {self.min_last:g} is longer than --clip-seconds {self.clip_seconds:g}")
         if self.label_from not in TABLES:
-            for name in ("labels", "label_column", "label", "file_column", "origin_column", "fold_column"):
+            for name in ("labels", "label", *(name for name in type(self).model_fields if name.endswith("_column"))):
                 if getattr(self, name) is not None:
                     flag = self.flag(name)
                     raise ValueError(f"{flag} needs --label-from {', '.join(TABLES[:-1])} or {TABLES[-1]}")

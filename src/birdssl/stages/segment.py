@@ -5,19 +5,17 @@ OUT/annotations.parquet                every annotation that was read, with the 
 """
 
 import hashlib
-import io
 import logging
 import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
-import soundfile
 
 from birdssl.artifacts.annotations import Annotation, Columns
 from birdssl.artifacts.artifact import table_digest
@@ -27,6 +25,7 @@ from birdssl.artifacts.manifest import ORIGINAL, clip_id, clips
 from birdssl.artifacts.recordings import Listing, Recording, list_recordings
 from birdssl.audio.cutting import Cut, count_cuts, cut_blocks
 from birdssl.audio.decode import AUDIO_SUFFIXES, SEEKABLE, AudioFile, probe
+from birdssl.audio.encode import flac_bytes
 from birdssl.audio.recorders import Provenance, provenance
 from birdssl.audio.resample import ResampleStream
 from birdssl.errors import BadInput
@@ -61,6 +60,7 @@ class Task:
     annotated: bool = False
     origin: str | None = None
     fold: int | None = None
+    site: str | None = None
     problem: str = ""  # why the recording can't be used, where that's known before it's read
 
 
@@ -118,7 +118,7 @@ class Segment(Stage[SegmentSettings]):
         if settings.label_from not in TABLES:
             return Labels()
         columns = Columns(settings.label_column, settings.file_column, settings.origin_column, settings.fold_column,
-                          settings.label)  # fmt: skip
+                          settings.site_column, settings.label)  # fmt: skip
         return read_labels(settings.label_from, settings.labels, self._listing.recordings, columns)
 
     def _task(self, recording: Recording) -> Task:
@@ -127,8 +127,8 @@ class Segment(Stage[SegmentSettings]):
             return Task(recording, (Annotation(None, recording.folders[-1], None, None, None, None, "folder"),))
         row = labels.files.get(name)
         marks = tuple(labels.marks[name]) if name in labels.marks else ()
-        return Task(recording, marks, name in labels.annotated, row.origin if row else None, row.fold if row else None,
-                    labels.unusable.get(name, ""))  # fmt: skip
+        task = Task(recording, marks, name in labels.annotated, problem=labels.unusable.get(name, ""))
+        return replace(task, origin=row.origin, fold=row.fold, site=row.site) if row else task
 
     def _units(self, tasks: list[Task]) -> list[Unit]:
         """Units with the bytes they'll write, from the files' headers; says which rates are upsampled, once each."""
@@ -226,7 +226,8 @@ class Segment(Stage[SegmentSettings]):
                 blocks = _resampled(audio, channel, rate)
                 for number, samples, padded in cut_blocks(blocks, self.cut):
                     path = f"{CLIPS}/{task.recording.name}/{self._file(number, channel)}"
-                    write_flac(self.out / path, samples, rate)
+                    with atomic_path(self.out / path) as part:
+                        part.write_bytes(flac_bytes(samples, rate))
                     yield Piece(channel, number, padded / rate, path, 0)
 
     def _file(self, number: int, channel: int | None) -> str:
@@ -267,7 +268,7 @@ class Segment(Stage[SegmentSettings]):
                 "path": piece.path,
                 "offset": piece.offset,
                 "labels": labels[start],
-                "site": made.site,
+                "site": task.site or made.site,
                 "recorder": made.recorder,
                 "time": _later(made, start),
                 "utc_offset": made.utc_offset,
@@ -311,15 +312,6 @@ def _resampled(audio: AudioFile, channel: int | None, rate: int) -> Iterator[np.
     yield stream.finish()
 
 
-def write_flac(path: Path, samples: np.ndarray, rate: int) -> None:
-    """Write (n,) float32 samples as 16-bit FLAC, atomically; 16-bit input at its own rate comes out bit for bit."""
-    whole = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
-    encoded = io.BytesIO()  # written at once: libsndfile would flush the disk a second time
-    soundfile.write(encoded, whole, rate, format="FLAC", subtype="PCM_16")
-    with atomic_path(path) as part:
-        part.write_bytes(encoded.getbuffer())
-
-
 def _later(made: Provenance, start: float) -> Any:
     """Local clock at the start of a clip, to the millisecond."""
     if made.time is None:
@@ -330,12 +322,14 @@ def _later(made: Provenance, start: float) -> Any:
 def _identity(task: Task) -> str:
     """Digest of what a unit's rows depend on; where in its table an annotation stands is not part of it."""
     marks = [(mark.label, mark.start, mark.end) for mark in task.marks]
-    values = (task.recording.identity, marks, task.annotated, task.origin, task.fold, task.problem)
+    values = (task.recording.identity, marks, task.annotated, task.origin, task.fold, task.site, task.problem)
     return hashlib.blake2b(repr(values).encode(), digest_size=16).hexdigest()
 
 
 def _warn_of_leftovers(labels: Labels, recordings: Sequence[Recording]) -> None:
     """Say aloud, with counts, what the tables hold that no clip will show."""
+    if labels.chosen:
+        log.info("columns of the tables: %s", ", ".join(sorted(labels.chosen)))
     if labels.unmatched:
         row, reason = labels.unmatched[0]
         log.warning("%d annotations mean no recording of the input (first: %s, %s, which %s); %s lists them",

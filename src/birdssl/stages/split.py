@@ -14,7 +14,7 @@ import polars as pl
 from birdssl.artifacts.annotations import Columns, read_csv
 from birdssl.artifacts.artifact import MANIFEST, Artifact, table_digest
 from birdssl.artifacts.atomic import write_text
-from birdssl.artifacts.folds import Design, assign, class_table, complaints, draw_groups, official
+from birdssl.artifacts.folds import Design, assign, class_table, complaints, draw_groups, official, straddlers
 from birdssl.artifacts.labelling import match_files
 from birdssl.artifacts.manifest import rebase
 from birdssl.errors import IncompatibleError, NoInputError
@@ -108,6 +108,12 @@ class Split(Stage[SplitSettings]):
         said = complaints(clips, self._design)
         for line in said:
             log.warning("%s", line)
+        sites = straddlers(clips, "site")
+        if sites and self.settings.drawn and self.settings.group != "none":
+            log.info(
+                "%d of %d sites are in several parts, so scores are for known places; --group site would test new ones",
+                len(sites), clips["site"].drop_nulls().n_unique(),
+            )  # fmt: skip
         return {"classes": table, "warnings": said}
 
     def report(self, summary: dict[str, Any]) -> str:

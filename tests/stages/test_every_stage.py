@@ -22,16 +22,17 @@ from birdssl.cli.app import main
 from birdssl.cli.verbs import VERBS
 
 COMMANDS = {
-    "synth": "synth --hours 0.1 --recording-minutes 0.5 --species 2 --sites 2 --sample-rate 22050 --calls-per-minute 30",
+    "synth": "synth --hours 0.1 --recording-minutes 0.5 --species 2 --sites 2 --sample-rate 22050 "
+    "--calls-per-minute 15",
     "segment": "segment {synth}/recordings --label-from raven --sample-rate 22050",
     "split": "split {segment} --test-fraction 0.25 --folds 2",
     "augment": "augment {split} --views 2 --balance 12",
     "render": "render {augment} --height 128 --width 64 --n-mels 64 --shard-rows 64 --sheet 2",
     "pretrain": "pretrain {render} --encoder simplecnn --objective vicreg --projector-width 16 --epochs 2 "
     "--batch-size 16 --fold 0",
-    "finetune": "finetune {render} --start {pretrain} --epochs 2 --batch-size 16 --fold 0",
+    "finetune": "finetune {render} --start {pretrain} --epochs 2 --batch-size 16 --fold 0 --several-labels leave-out",
     "embed": "embed {split} --model {finetune}",
-    "evaluate": "evaluate {embed} --draws 200 --projection-clips 0",
+    "evaluate": "evaluate {embed} --draws 200 --projection-clips 0 --several-labels leave-out",
     "detect": "detect {synth}/recordings --model {finetune} --threshold 0.2",
 }
 OTHER_SETTING = {

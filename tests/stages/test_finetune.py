@@ -152,6 +152,8 @@ def test_rows_without_a_label_are_left_out_and_several_labels_refused(labels: Pa
     table.with_columns(two).write_parquet(some / MANIFEST)
     with pytest.raises(IncompatibleError, match=r"2 clips have several labels.*fall, rise"):
         finetune([some], tmp_path / "other")
+    finetune([some], tmp_path / "without", epochs=0, several_labels="leave-out")
+    assert open_artifact(tmp_path / "without").counts["rows"] == 22
     table.with_columns(labels=pl.lit([], pl.List(pl.String))).write_parquet(some / MANIFEST)
     with pytest.raises(IncompatibleError, match=r"none of 24 clips has a label.*--label-from"):
         finetune([some], tmp_path / "other")

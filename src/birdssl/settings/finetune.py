@@ -41,6 +41,9 @@ class FinetuneSettings(TrainingSettings):
     balance: str | None = setting(
         None, "Clips of each class, copies included: a number, or max; 0 for originals alone.", inherited=True
     )
+    several_labels: Literal["refuse", "leave-out"] = setting(
+        "refuse", "What to do with clips of several labels, since one label a clip is learnt."
+    )
     allow_overlap: bool = setting(
         False, "Accept a start that was trained on clips held out here (transductive); the number is recorded."
     )

@@ -92,7 +92,7 @@ class Finetune(Stage[FinetuneSettings]):
         settings, artifacts = self.settings, self.artifacts()
         self.data = join(artifacts, self.out)
         self._check_start()
-        every = labelled_rows(self.data.rows)
+        every = labelled_rows(self.data.rows, settings.several_labels == "leave-out")
         self.classes = class_list(every, [artifact.facts for artifact in artifacts])
         if len(self.classes) < 2:
             raise IncompatibleError(f"the only class is {self.classes[0]!r}; a classifier needs two or more")

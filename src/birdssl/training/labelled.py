@@ -18,20 +18,22 @@ log = logging.getLogger(__name__)
 USES = "uses"  # column: how often a row is trained on in an epoch
 
 
-def labelled_rows(rows: pl.DataFrame) -> pl.DataFrame:
+def labelled_rows(rows: pl.DataFrame, leave_out_several: bool = False) -> pl.DataFrame:
     """Originals and copies with exactly one label; clips without any are left out, and counted in the log.
 
-    Raises IncompatibleError when no clip has a label, or some have several.
+    Raises IncompatibleError when no clip has a label, or some have several and these aren't to be left out.
     """
     rows = rows.filter(pl.col("role").is_in([ORIGINAL, COPY]))
     labels = pl.col("labels").list.len()
     several = rows.filter((pl.col("role") == ORIGINAL) & (labels > 1))
-    if several.height:
+    if several.height and leave_out_several:
+        log.info("%d clips with several labels are left out", several.height)
+    elif several.height:
         first = several.row(0, named=True)
         raise IncompatibleError(
             f"{several.height} clips have several labels, such as {first['recording']} at {first['start']:g} s "
-            f"({', '.join(first['labels'])}), and fine-tuning takes one label a clip; leave them out, or let "
-            "`birdssl segment` keep one"
+            f"({', '.join(first['labels'])}), and fine-tuning takes one label a clip; --several-labels leave-out "
+            "trains without them"
         )
     found = rows.filter(labels == 1)
     unlabelled = rows.filter((pl.col("role") == ORIGINAL) & (labels == 0)).height

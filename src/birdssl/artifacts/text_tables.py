@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from birdssl.errors import BadInput, UsageError
 
@@ -28,7 +29,7 @@ def read_rows(path: Path, delimiter: str) -> tuple[list[tuple[int, list[str]]], 
 
     Between tabs, a quotation mark is a mark like any other: Raven quotes nothing.
     """
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     reader = csv.reader(io.StringIO(read_text(path)), delimiter=delimiter, quoting=quoting)
     try:
         heading = next(reader, [])

@@ -97,7 +97,7 @@ class AudioFile:
             data = self._seek(start, frames) if self.info.format in SEEKABLE else self._forward(start, frames)
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise BadInput(f"{self.path}: is corrupt near {start / self.info.rate:.1f} s ({_reason(error)})") from None
-        samples = data.mean(axis=1, dtype=np.float32) if channel is None else np.ascontiguousarray(data[:, channel])
+        samples = _mixed(data) if channel is None else np.ascontiguousarray(data[:, channel])
         if not np.isfinite(samples).all():
             raise BadInput(f"{self.path}: has samples that aren't finite numbers near {start / self.info.rate:.1f} s")
         return samples
@@ -189,8 +189,10 @@ class ClipReader:
             self._audio = AudioFile(path)
         samples = self._content(self._audio, offset, seconds, channel, padded)
         length = round(seconds * self.sample_rate)
+        if len(samples) >= length:
+            return samples[:length]
         clip = np.zeros(length, np.float32)
-        clip[: len(samples)] = samples[:length]
+        clip[: len(samples)] = samples
         return clip
 
     def _content(self, audio: AudioFile, offset: int, seconds: float, channel: int | None, padded: float) -> np.ndarray:
@@ -215,6 +217,14 @@ def read_clip(
     """Read one clip as `ClipReader.read` does, opening and closing the file."""
     with ClipReader(sample_rate) as reader:
         return reader.read(path, offset, seconds, channel, padded)
+
+
+def _mixed(data: np.ndarray) -> np.ndarray:
+    """Mean of the channels of (frames, channels); column by column, since numpy's mean along a short axis is slow."""
+    mixed = data[:, 0].copy()
+    for channel in range(1, data.shape[1]):
+        mixed += data[:, channel]
+    return mixed * np.float32(1 / data.shape[1]) if data.shape[1] > 1 else mixed
 
 
 def _open(path: Path) -> soundfile.SoundFile:

@@ -5,7 +5,7 @@ uses through librosa 0.8.1; a test holds the decibels to within 0.1 of it. What 
 with our default (REFERENCE A4, A15).
 
 Speed: frames times window, scipy's single-precision rfft, each group of mel filters over its own bins only (a dense mel
-matrix costs ten times the transform), and four clips at a time, which stay in the processor's cache.
+matrix costs ten times the transform), and one clip at a time in arrays that are used again.
 """
 
 import math
@@ -18,7 +18,7 @@ import scipy.fft
 
 from birdssl.errors import IncompatibleError
 
-BATCH = 4  # clips at a time; 32 and more ran slower
+BATCH = 1  # clips at a time: one's spectra fill a core's cache; 4 ran a twentieth slower, 32 far slower
 FILTER_GROUP = 16  # mel filters in one small matrix product
 FLOOR = 1e-10  # power below which librosa's power_to_db does not look (amin)
 NORMALISATIONS = ("clip", "range")
@@ -99,7 +99,8 @@ class Frontend:
         centred, zero-padded) and power_to_db(ref=max, top_db).
         """
         waveforms = self._checked(waveforms)
-        parts = [self._decibels(waveforms[i : i + BATCH]) for i in range(0, len(waveforms), BATCH)]
+        space = _Workspace(self, min(BATCH, len(waveforms)))
+        parts = [self._decibels(waveforms[i : i + BATCH], space) for i in range(0, len(waveforms), BATCH)]
         joined = np.concatenate(parts) if parts else np.zeros((0, self.frames, self.n_mels), np.float32)
         return np.ascontiguousarray(joined.transpose(0, 2, 1))
 
@@ -110,8 +111,9 @@ class Frontend:
         """
         waveforms = self._checked(waveforms)
         pictures = np.empty((len(waveforms), self.height, self.width), np.uint8)
+        space = _Workspace(self, min(BATCH, len(waveforms)))
         for i in range(0, len(waveforms), BATCH):
-            pictures[i : i + BATCH] = self._picture(self._decibels(waveforms[i : i + BATCH]))
+            pictures[i : i + BATCH] = self._picture(self._decibels(waveforms[i : i + BATCH], space))
         return pictures
 
     def _checked(self, waveforms: np.ndarray) -> np.ndarray:
@@ -119,12 +121,13 @@ class Frontend:
             raise ValueError(f"expected waveforms of shape (B, {self.samples}), got {waveforms.shape}")
         return waveforms.astype(np.float32, copy=False)
 
-    def _decibels(self, waveforms: np.ndarray) -> np.ndarray:
+    def _decibels(self, waveforms: np.ndarray, space: "_Workspace") -> np.ndarray:
         """(B, samples) to (B, frames, n_mels) dB."""
-        mel = _mel_power(self, _power(self, waveforms))
-        level = 10 * np.log10(np.maximum(mel, np.float32(FLOOR)))
+        level = _mel_power(self, space.power(waveforms))
+        np.log10(np.maximum(level, np.float32(FLOOR), out=level), out=level)
+        level *= 10
         level -= level.max(axis=(1, 2), keepdims=True)
-        return np.maximum(level, np.float32(-self.top_db))
+        return np.maximum(level, np.float32(-self.top_db), out=level)
 
     def _picture(self, level: np.ndarray) -> np.ndarray:
         """(B, frames, n_mels) dB to (B, height, width) uint8; scaling commutes with the resize, so it comes last."""
@@ -184,13 +187,29 @@ def _window(length: int) -> np.ndarray:
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
 
 
-def _power(front: Frontend, waveforms: np.ndarray) -> np.ndarray:
-    """(B, samples) to (B, frames, n_fft // 2 + 1) power, float32."""
-    half = front.n_fft // 2
-    padded = np.pad(waveforms, ((0, 0), (half, half)))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, front.n_fft, axis=1)[:, :: front.hop]
-    spectra = scipy.fft.rfft(frames * _window(front.n_fft), axis=-1)
-    return np.square(spectra.real) + np.square(spectra.imag)
+class _Workspace:
+    """Arrays that all batches of a call share: fresh ones each time cost more in page faults than the transform."""
+
+    def __init__(self, front: Frontend, batch: int) -> None:
+        self.front = front
+        half, bins = front.n_fft // 2, front.n_fft // 2 + 1
+        self._padded = np.zeros((batch, half + front.samples + half), np.float32)
+        self._middle = slice(half, half + front.samples)
+        windows = np.lib.stride_tricks.sliding_window_view(self._padded, front.n_fft, axis=1)
+        self._frames = windows[:, :: front.hop]
+        self._windowed = np.empty(self._frames.shape, np.float32)
+        self._power = np.empty((batch, front.frames, bins), np.float32)
+        self._square = np.empty_like(self._power)
+
+    def power(self, waveforms: np.ndarray) -> np.ndarray:
+        """(B, samples) to (B, frames, n_fft // 2 + 1) power, float32; valid until the next call."""
+        count = len(waveforms)
+        self._padded[:count, self._middle] = waveforms
+        windowed = np.multiply(self._frames[:count], _window(self.front.n_fft), out=self._windowed[:count])
+        spectra = scipy.fft.rfft(windowed, axis=-1)
+        power = np.square(spectra.real, out=self._power[:count])
+        power += np.square(spectra.imag, out=self._square[:count])
+        return power
 
 
 def _mel_power(front: Frontend, power: np.ndarray) -> np.ndarray:

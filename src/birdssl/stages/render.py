@@ -21,7 +21,7 @@ from birdssl.artifacts.manifest import ORIGINAL
 from birdssl.artifacts.shards import FOLDER, Shards, shard_path, write_shard
 from birdssl.audio.augment import apply
 from birdssl.audio.decode import ClipReader
-from birdssl.audio.spectrogram import BATCH, Frontend
+from birdssl.audio.spectrogram import Frontend
 from birdssl.errors import BadInput, IncompatibleError
 from birdssl.evaluation.contact_sheet import Tile, draw_sheet
 from birdssl.settings.render import RenderSettings
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 SHEETS, PNG = "contact-sheets", "png"
 UNLABELLED = "unlabelled"
 FULL_SCALE = 32768  # of an int16 waveform
-READ_AHEAD = 8 * BATCH  # waveforms held before they are drawn
+READ_AHEAD = 32  # waveforms held before they are drawn
 BESIDE = 2  # copies or views shown beside a clip on its sheet
 COLUMNS = 6  # of a sheet
 PNG_SHARE = 0.8  # of a picture's bytes, measured on field recordings

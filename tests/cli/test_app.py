@@ -29,6 +29,7 @@ ABOUT = "FOLDER (Directories that earlier stages made)"
         ("double --dry", f"`birdssl double` has no option --dry; did you mean --dry-run? {SEE}"),
         ("double -x", f"`birdssl double` has no option -x; {SEE}"),
         ("-j 2 double", "birdssl itself has no option -j: options follow the verb, as in `birdssl VERB -j`"),
+        ("--verison", "birdssl has no option --verison; did you mean --version?"),
         ("double numbers -o", "-o needs a value; --help says which"),
         ("double", f"{NEEDS} {ABOUT} and -o OUT (the directory to write), as in\n  birdssl double numbers -o doubled"),
         ("double -o out", f"{NEEDS} {ABOUT}, as in\n  birdssl double numbers -o doubled"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from birdssl.cli.page import command_help, root_help
+from birdssl.cli.page import command_help, root_help, with_headings
 from birdssl.cli.tree import commands
 from birdssl.cli.verbs import TOOLS, VERBS
 
@@ -49,9 +49,15 @@ BIRDSSL_JOBS, or in --config. `man birdssl-double` has more.
 """
 
 
-@pytest.mark.parametrize("option", ["-h", "--help"])
-def test_help_of_a_verb(birdssl, option: str):
-    assert birdssl(f"double {option}") == (0, DOUBLE, "")
+@pytest.mark.parametrize("line", ["double -h", "double --help", "help double"])
+def test_help_of_a_verb(birdssl, line: str):
+    assert birdssl(line) == (0, DOUBLE, "")
+
+
+def test_headings_are_bold_for_a_terminal():
+    assert with_headings("Usage: x\n\nInput:\n  DIR: a\nDoes it: yes.") == (
+        "\x1b[1mUsage:\x1b[0m x\n\n\x1b[1mInput:\x1b[0m\n  DIR: a\nDoes it: yes."
+    )
 
 
 def test_help_of_birdssl_lists_every_command(birdssl):

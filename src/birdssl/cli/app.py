@@ -149,6 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not arguments:
         say(root_help(commands(), width()))
         return USAGE_ERROR
+    if arguments[0] == "help":
+        arguments = [*arguments[1:2], "--help"]
     try:
         code = build()(arguments, prog_name="birdssl", standalone_mode=False)
         sys.stdout.flush()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from birdssl.cli.page import command_help, root_help, width
+from birdssl.cli.page import command_help, root_help, width, with_headings
 from birdssl.cli.tree import Command, Flag
 from birdssl.errors import UsageError
 from birdssl.settings.base import nearest
@@ -19,7 +19,7 @@ def parser_class(command: Command) -> type[TyperCommand]:
 
     class Parser(TyperCommand):
         def get_help(self, ctx: Any) -> str:
-            return command_help(command, width())
+            return with_headings(command_help(command, width()))
 
     return Parser
 
@@ -29,7 +29,7 @@ def group_class(commands: dict[str, Command]) -> type[TyperGroup]:
 
     class Root(TyperGroup):
         def get_help(self, ctx: Any) -> str:
-            return root_help(commands, width())
+            return with_headings(root_help(commands, width()))
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             found = super().get_command(ctx, cmd_name)

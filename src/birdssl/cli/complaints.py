@@ -26,6 +26,9 @@ def mistyped(error: typer.TyperException, commands: Mapping[str, Command]) -> st
             return f"`birdssl {command.name}` reads no input; leave out {unread[1]}"
         return f"{_sentence(error.format_message())}; {_see(command)}"
     if command is None:
+        found = closest(option, ["--help", "--version"]) if option.startswith("--") else None
+        if found:
+            return f"birdssl has no option {option}; did you mean {found}?"
         return f"birdssl itself has no option {option}: options follow the verb, as in `birdssl VERB {option}`"
     forms = [form for flag in command.flags() for form in flag.forms]
     found = closest(option, forms) if option.startswith("--") else None

@@ -1,5 +1,6 @@
 """Help as it's printed: for 80 columns and more, from the command tree."""
 
+import re
 import shutil
 import textwrap
 
@@ -44,6 +45,11 @@ def root_help(commands: dict[str, Command], columns: int) -> str:
     parts.append("Options:\n  -h, --help     Show this, or a verb's help.\n      --version  Print the version.")
     parts.append(_wrap(START, columns))
     return "\n\n".join(parts)
+
+
+def with_headings(text: str) -> str:
+    """Help for a terminal, its headings bold; typer takes the codes out again where it prints to a file or pipe."""
+    return re.sub(r"(?m)^((?:Usage|\S[^:\n]*:$)(?::)?)", "\x1b[1m\\1\x1b[0m", text)
 
 
 def _closing(command: Command) -> str:

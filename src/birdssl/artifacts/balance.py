@@ -9,8 +9,9 @@ and drawing therefore agree without knowing of each other.
 A copy is only ever made and drawn from an original of the training part. Clips of the test part have none, and a fold
 that is held out brings neither its originals nor their copies.
 
-Clips with several labels count for each of them, but aren't copied, since a copy would raise all their classes.
-Unlabelled clips are neither counted nor copied. "none" (looked at, nothing of interest) is a class like any other.
+Clips with several labels are neither counted nor copied: a classifier of one label a clip doesn't learn from them, and
+a copy would raise all their classes. Nor are unlabelled clips. "none" (looked at, nothing of interest) is a class like
+any other.
 """
 
 from collections.abc import Collection, Iterator
@@ -32,13 +33,9 @@ def training_part(table: pl.DataFrame, fold: int | None) -> pl.DataFrame:
 
 
 def class_counts(rows: pl.DataFrame) -> dict[str, int]:
-    """Clips of each class, by name; a clip with several labels counts for each."""
-    counts = (
-        rows.select(pl.col("labels").explode(keep_nulls=False, empty_as_null=False))
-        .drop_nulls()
-        .group_by("labels")
-        .len()
-    )
+    """Clips of each class, by name, among the clips that have one label."""
+    single = rows.filter(pl.col("labels").list.len() == 1)
+    counts = single.group_by(pl.col("labels").list.first()).len()
     return dict(sorted(counts.rows()))
 
 
@@ -96,9 +93,10 @@ def draw_training_rows(
     """Rows to train a classifier on with `fold` held out: originals in their order, then copies, class by class.
 
     `table` is a manifest with originals and copies. Each class that has fewer than `balance` originals comes to exactly
-    that number; `balance` of None or 0 takes the originals alone. `clips` limits the originals (a smaller label
-    fraction; scale `balance` with it): where their copies don't suffice, the same copies, or else the originals, are
-    drawn again. Without `clips`, too few copies raise IncompatibleError.
+    that number; `balance` of None or 0 takes the originals alone. `clips` limits the originals (to a share of
+    the labels, or a training part that isn't made of folds; `balance` is for what is left): where their copies don't
+    suffice, the same copies, or else the originals, are drawn again. Without `clips`, too few copies raise
+    IncompatibleError.
     """
     part = training_part(table, fold)
     if clips is not None:

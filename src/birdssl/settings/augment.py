@@ -14,8 +14,8 @@ class AugmentSettings(Settings):
     is rendered. Functions and values are those of P1: time stretch, pitch shift and white noise.
 
     Copies are planned for all folds at once: training with a fold held out takes the other folds' clips and as many of
-    their copies as each class needs. Clips with several labels count for each but aren't copied; unlabelled clips are
-    neither. Clips of the test part get no copies, and no views unless told.
+    their copies as each class needs. Clips with several labels, or none, are
+    neither counted nor copied. Clips of the test part get no copies, and no views unless told.
     """
 
     example: ClassVar[str] = "birdssl augment split -o augmented --balance max --views 2"

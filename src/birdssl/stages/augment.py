@@ -5,7 +5,6 @@ OUT/audio/RECORDING/000003.000-copy-1-<id>.flac    with --audio: one file a copy
 
 import json
 import logging
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,12 +15,12 @@ from birdssl.artifacts.atomic import atomic_path
 from birdssl.artifacts.balance import class_counts, needs, plan_copies, training_part
 from birdssl.artifacts.manifest import COPY, ORIGINAL, VIEW, child_id, clips
 from birdssl.audio.augment import Menu, apply
-from birdssl.audio.decode import ClipReader
 from birdssl.errors import BadInput, IncompatibleError
 from birdssl.seeds import derive, generator
 from birdssl.settings.augment import AugmentSettings
+from birdssl.stages.clip_sound import ClipSound, Row, clip_rejects
 from birdssl.stages.clip_table import block_units, merged_facts, read_clips, remove_strays
-from birdssl.stages.contract import Reject, Result, Stage, Unit, inherit
+from birdssl.stages.contract import Result, Stage, Unit, inherit
 
 log = logging.getLogger(__name__)
 
@@ -39,18 +38,20 @@ class Augment(Stage[AugmentSettings]):
     owns: ClassVar[tuple[str, ...]] = (AUDIO,)
     accepts: ClassVar[tuple[str, ...]] = ("segment", "split")
     sample_rate: int
+    clip_seconds: float
     inherited: dict[str, Any]
 
     def plan(self) -> list[Unit]:
         """Plan all rows, which needs every clip at once, and cut them into blocks."""
         artifacts = self.artifacts()
         self.sample_rate = inherit(None, artifacts, "sample_rate")
+        self.clip_seconds = inherit(None, artifacts, "clip_seconds")
         self.inherited = merged_facts(artifacts)
         originals = read_clips(artifacts, self.out).filter(pl.col("role") == ORIGINAL)
         self._check(originals)
         audio = self.settings.audio
         rows = AUDIO_ROWS if audio else PLAN_ROWS
-        sound = originals["seconds"].to_numpy().max() * self.sample_rate * FLAC_BYTES if audio else 0
+        sound = self.clip_seconds * self.sample_rate * FLAC_BYTES if audio else 0
         return block_units(self._rows(originals), artifacts, rows, ROW_BYTES + round(sound), "block")
 
     def _check(self, originals: pl.DataFrame) -> None:
@@ -59,12 +60,12 @@ class Augment(Stage[AugmentSettings]):
             return
         if not class_counts(originals):
             raise IncompatibleError(
-                f"--balance needs labels, and no clip of {', '.join(map(str, self.inputs))} has one; "
+                f"--balance needs labels, and no clip of {', '.join(map(str, self.inputs))} has just one; "
                 "leave --balance out, or label the clips (`birdssl segment --label-from`)"
             )
         several = originals.filter(pl.col("labels").list.len() > 1).height
         if several:
-            log.info("%d clips have several labels: they count for each of them, but aren't copied", several)
+            log.info("%d clips have several labels: they aren't counted for any class, nor copied", several)
 
     def _rows(self, originals: pl.DataFrame) -> pl.DataFrame:
         """Originals, each followed by its copies and its views."""
@@ -118,21 +119,19 @@ class Augment(Stage[AugmentSettings]):
         rows: pl.DataFrame = unit.payload
         if not self.settings.audio:
             return Result(rows)
-        kept, rejects = [], []
-        with ClipReader(self.sample_rate) as reader:
-            for row in rows.iter_rows(named=True):
+        kept: list[Row] = []
+        failed: dict[int, str] = {}
+        with ClipSound(self.out, self.sample_rate, self.clip_seconds) as source:
+            for place, row in enumerate(rows.iter_rows(named=True)):
                 try:
-                    kept.append(row if row["role"] == ORIGINAL else self._write(reader, row))
+                    kept.append(row if row["role"] == ORIGINAL else self._write(source, row))
                 except BadInput as error:
-                    rejects.append(
-                        Reject(row["recording"], f"{row['start']:g} s, {row['role']} {row['number']}", str(error))
-                    )
-        return Result(clips(kept), rejects)
+                    failed[place] = str(error)
+        return Result(clips(kept), clip_rejects(rows, failed))
 
-    def _write(self, reader: ClipReader, row: dict[str, Any]) -> dict[str, Any]:
+    def _write(self, source: ClipSound, row: Row) -> Row:
         """Make one copy or view, and return its row, which refers to its own file."""
-        wave = read_row(reader, self.out, row)
-        made = apply(wave, self.sample_rate, json.loads(row["operations"]), row["seed"])
+        made = apply(source.read(row), self.sample_rate, json.loads(row["operations"]), row["seed"])
         path = f"{AUDIO}/{row['recording']}/{row['start']:010.3f}-{row['role']}-{row['number']}-{row['id']}.flac"
         samples = np.clip(np.rint(made * 32768), -32768, 32767).astype(np.int16)
         with atomic_path(self.out / path) as part:
@@ -166,8 +165,3 @@ class Augment(Stage[AugmentSettings]):
         for fold, part in summary["training"].items():
             lines.append(f"  fold {fold} held out: {part['clips']} clips, {part['balanced']} when balanced")
         return "\n".join(lines)
-
-
-def read_row(reader: ClipReader, folder: Path, row: dict[str, Any]) -> np.ndarray:
-    """The sound that a manifest's row refers to, (samples,) float32, before any operations."""
-    return reader.read(folder / row["path"], row["offset"] or 0, row["seconds"], row["channel"], row["padded"] or 0.0)

@@ -101,7 +101,8 @@ class Finetune(Stage[FinetuneSettings]):
             parted = part_by_origin(rows, settings.validation_fraction, settings.seed)
         else:
             parted = part_by_fold(rows, settings.fold)
-        training = training_rows(parted, self._balance(), settings.train_fraction, settings.seed)
+        by_fold = settings.fold is not None
+        training = training_rows(parted, self._balance(), settings.train_fraction, settings.seed, by_fold)
         held = (pl.col(PART) == VALIDATION) & (pl.col("role") == ORIGINAL)
         validation = parted.filter(held).with_columns(pl.lit(0, pl.Int32).alias(USES))
         self._check_sizes(training, validation)

@@ -53,11 +53,14 @@ def class_list(rows: pl.DataFrame, facts: Sequence[dict[str, Any]]) -> tuple[str
     return tuple(sorted(listed | set(_label(rows))))
 
 
-def training_rows(parted: pl.DataFrame, balance: Balance, fraction: float, seed: int) -> pl.DataFrame:
+def training_rows(
+    parted: pl.DataFrame, balance: Balance, fraction: float, seed: int, by_fold: bool = True
+) -> pl.DataFrame:
     """Originals and copies to train on, each once, with `uses`, how often it is trained on in an epoch.
 
     `parted` has the column `part`. The share is drawn from each class before balancing, and the target of balance
-    shrinks with it (REFERENCE A3). Nothing of the validation part is looked at.
+    shrinks with it (REFERENCE A3). Nothing of the validation part is looked at. Copies are planned for folds; where the
+    parts aren't folds (`by_fold` is False), those of the training part may be too few and are then drawn again.
     """
     # within one table ids must be unique, and several inputs may hold the same clip
     own = [pl.format("{}:{}", SOURCE, name).alias(name) for name in ("id", "parent")]
@@ -69,7 +72,7 @@ def training_rows(parted: pl.DataFrame, balance: Balance, fraction: float, seed:
         pl.when(pl.col(PART) == VALIDATION).then(0).otherwise(1).cast(pl.Int16).alias("fold"),
     )
     chosen = None
-    if fraction < 1:
+    if fraction < 1 or not by_fold:
         chosen = draw_share(table.filter((pl.col(PART) == TRAINING) & (pl.col("role") == ORIGINAL)), fraction, seed)
         balance = round(balance * fraction) if isinstance(balance, int) else balance
     drawn = draw_training_rows(table, 0, balance, chosen)

@@ -123,7 +123,8 @@ def test_an_unreadable_clip_is_left_out_and_the_others_go_on(split: Path, tmp_pa
     outcome = augment(split, tmp_path / "out", views=2, audio=True)
     artifact = open_artifact(tmp_path / "out")
     assert outcome.exit_code == 3
-    assert set(artifact.rejects()["name"]) == {"recordings/low.wav"}
+    assert artifact.rejects()["name"].to_list() == ["recordings/low.wav"] * 5  # one a clip, not one a view
+    assert artifact.rejects()["reason"][0].startswith("../recordings/low.wav: isn't readable")
     assert artifact.manifest().filter(pl.col("role") == "view").height == 2 * (10 + 5 + 3)
 
 

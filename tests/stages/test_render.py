@@ -112,6 +112,7 @@ def test_one_bad_recording_costs_its_clips_and_no_more(augmented: Path, tmp_path
     artifact = open_artifact(tmp_path / "out")
     assert outcome.exit_code == 3
     assert artifact.counts["rejects"] == CLIPS["rare"] + 1  # one a clip, its views and copies with it
+    assert artifact.rejects()["reason"].str.starts_with("../recordings/rare.wav: isn't readable").all()
     assert artifact.rejects()["reason"].str.contains("copies and views with it").sum() == CLIPS["rare"]
     table = artifact.manifest()
     assert set(table["recording"]) == {"recordings/high.wav", "recordings/low.wav", "recordings/unlabelled.flac"}

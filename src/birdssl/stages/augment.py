@@ -7,14 +7,13 @@ import json
 import logging
 from typing import Any, ClassVar
 
-import numpy as np
 import polars as pl
-import soundfile
 
 from birdssl.artifacts.atomic import atomic_path
 from birdssl.artifacts.balance import class_counts, needs, plan_copies, training_part
 from birdssl.artifacts.manifest import COPY, ORIGINAL, VIEW, child_id, clips
 from birdssl.audio.augment import Menu, apply
+from birdssl.audio.encode import flac_bytes
 from birdssl.errors import BadInput, IncompatibleError
 from birdssl.seeds import derive, generator
 from birdssl.settings.augment import AugmentSettings
@@ -133,9 +132,8 @@ class Augment(Stage[AugmentSettings]):
         """Make one copy or view, and return its row, which refers to its own file."""
         made = apply(source.read(row), self.sample_rate, json.loads(row["operations"]), row["seed"])
         path = f"{AUDIO}/{row['recording']}/{row['start']:010.3f}-{row['role']}-{row['number']}-{row['id']}.flac"
-        samples = np.clip(np.rint(made * 32768), -32768, 32767).astype(np.int16)
         with atomic_path(self.out / path) as part:
-            soundfile.write(part, samples, self.sample_rate, format="FLAC", subtype="PCM_16")
+            part.write_bytes(flac_bytes(made, self.sample_rate))
         return {**row, "path": path, "offset": 0, "padded": 0.0}
 
     def facts(self) -> dict[str, Any]:

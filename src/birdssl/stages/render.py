@@ -20,13 +20,13 @@ from birdssl.artifacts.atomic import atomic_path
 from birdssl.artifacts.manifest import ORIGINAL
 from birdssl.artifacts.shards import FOLDER, Shards, shard_path, write_shard
 from birdssl.audio.augment import apply
-from birdssl.audio.decode import ClipReader
 from birdssl.audio.spectrogram import Frontend
 from birdssl.errors import BadInput, IncompatibleError
 from birdssl.evaluation.contact_sheet import Tile, draw_sheet
 from birdssl.settings.render import RenderSettings
+from birdssl.stages.clip_sound import ClipSound, Row, clip_rejects
 from birdssl.stages.clip_table import block_units, merged_facts, read_clips, remove_strays
-from birdssl.stages.contract import Reject, Result, Stage, Unit, inherit
+from birdssl.stages.contract import Result, Stage, Unit, inherit
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,6 @@ READ_AHEAD = 32  # waveforms held before they are drawn
 BESIDE = 2  # copies or views shown beside a clip on its sheet
 COLUMNS = 6  # of a sheet
 PNG_SHARE = 0.8  # of a picture's bytes, measured on field recordings
-Row = dict[str, Any]
 
 
 class Render(Stage[RenderSettings]):
@@ -97,7 +96,7 @@ class Render(Stage[RenderSettings]):
         for places, waves in self._waveforms(rows, failed):
             found[places] = self._drawn(waves)
         keep = np.setdiff1d(np.arange(rows.height), list(failed))
-        rejects = _rejects(rows, failed)
+        rejects = clip_rejects(rows, failed)
         shard = int(unit.key.removeprefix("shard-"))
         if not len(keep):
             shard_path(self.out, shard).unlink(missing_ok=True)  # of an earlier run, before an update
@@ -120,8 +119,7 @@ class Render(Stage[RenderSettings]):
         """Places in the block and their waveforms (n, samples), some at a time, read in order of file and offset."""
         places: list[int] = []
         waves: list[np.ndarray] = []
-        with ClipReader(self.front.sample_rate) as reader:
-            source = SourceSound(reader, self.out, self.front)
+        with ClipSound(self.out, self.front.sample_rate, self.front.clip_seconds) as source:
             order = rows.with_row_index("place").sort("path", "channel", "offset", "place")
             for row in order.iter_rows(named=True):
                 try:
@@ -135,7 +133,7 @@ class Render(Stage[RenderSettings]):
         if waves:
             yield places, np.stack(waves)
 
-    def _sound(self, source: "SourceSound", row: Row) -> np.ndarray:
+    def _sound(self, source: ClipSound, row: Row) -> np.ndarray:
         """A row's sound. A copy or view is made from its parent's, unless it has been written as a file already."""
         wave = source.read(row)
         if row["role"] == ORIGINAL or self.inherited.get("audio"):
@@ -204,46 +202,8 @@ class Render(Stage[RenderSettings]):
         return Tile(found[0], row["recording"], detail)
 
 
-class SourceSound:
-    """Sounds of rows before any operation; the last one is kept, since copies and views follow their clip."""
-
-    def __init__(self, reader: ClipReader, folder: Path, front: Frontend) -> None:
-        self.reader, self.folder, self.front = reader, folder, front
-        self._place: tuple[Any, ...] = ()
-        self._wave = np.zeros(0, np.float32)
-
-    def read(self, row: Row) -> np.ndarray:
-        """(samples,) float32; raises BadInput for a clip that can't be read, or is of another length than the rest."""
-        place = row["path"], row["offset"], row["channel"]
-        if place != self._place:
-            self._place = ()
-            if row["seconds"] != self.front.clip_seconds:
-                raise BadInput(f"is {row['seconds']:g} s long; the others are {self.front.clip_seconds:g} s")
-            self._wave = self.reader.read(
-                self.folder / row["path"], row["offset"] or 0, row["seconds"], row["channel"], row["padded"] or 0.0
-            )
-            self._place = place
-        return self._wave
-
-
 def _few(children: pl.DataFrame | None) -> list[Row]:
     return [] if children is None else children.head(BESIDE).to_dicts()
-
-
-def _rejects(rows: pl.DataFrame, failed: dict[int, str]) -> list[Reject]:
-    """One reject for each clip, however many copies and views go with it."""
-    found: dict[str, tuple[Row, str, int]] = {}
-    for place in sorted(failed):
-        row = rows.row(place, named=True)
-        clip = row["parent"] or row["id"]
-        first, reason, count = found.get(clip, (row, failed[place], 0))
-        found[clip] = first, reason, count + (row["role"] != ORIGINAL)
-    return [
-        Reject(
-            row["recording"], f"{row['start']:g} s", reason + (f" ({count} copies and views with it)" if count else "")
-        )
-        for row, reason, count in found.values()
-    ]
 
 
 def describe(operations: list[dict[str, Any]]) -> str:

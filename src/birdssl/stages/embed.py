@@ -19,7 +19,7 @@ from birdssl.errors import BadInput, IncompatibleError, NoInputError
 from birdssl.settings.embed import EmbedSettings
 from birdssl.stages.clip_table import block_units, read_clips
 from birdssl.stages.contract import Reject, Result, Source, Stage, Unit, inherit
-from birdssl.stages.inference import Answers, Network, model_source, open_network
+from birdssl.stages.inference import Answers, Network, model_facts, model_source, open_network
 from birdssl.training.devices import choose_device
 
 UNIT_ROWS = 256  # clips in a unit: what an interruption can cost, and what one worker takes at a time
@@ -144,6 +144,8 @@ class Embed(Stage[EmbedSettings]):
             "width": self.vectors.width,
             "model": self.vectors.digest or None,
         }
+        if self.settings.model is not None:
+            own |= {"encoder": self._network().model.encoder.name, "fold": model_facts(self.settings.model).get("fold")}
         if self.vectors.classes:
             own |= {"classes": list(self.vectors.classes), "scores": "softmax"}
         return {**self.passed_on, **own}

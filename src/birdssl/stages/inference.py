@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -108,6 +109,11 @@ def model_digest(folder: Path) -> str:
             with path.open("rb") as handle:
                 digest.update(hashlib.file_digest(handle, "sha256").digest())
     return digest.hexdigest()
+
+
+def model_facts(folder: Path) -> dict[str, Any]:
+    """What the stage that made a model says of it, such as the fold that it held out; empty for a copied model."""
+    return open_artifact(folder).facts if (folder / RECORD).exists() else {}
 
 
 def model_source(folder: Path) -> Source:

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from birdssl.artifacts.artifact import MANIFEST, StageRecord
+from birdssl.artifacts.artifact import MANIFEST, StageRecord, read_record
 from birdssl.artifacts.atomic import write_table
 from birdssl.artifacts.manifest import clips
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
@@ -196,6 +196,35 @@ def test_few_labels_are_the_same_few_as_a_training_run_had(tmp_path):
     assert [(model["fold"], model["clips"]) for model in told] == [(0, few.height)]
 
 
+def test_validation_clips_of_a_training_run_are_not_learned_from(tmp_path):
+    """finetune's manifest holds both parts, and copies; a probe gets the originals that were trained on."""
+    rows, vectors = table(spread=0.3)
+    rest = rows.filter(~pl.col("test")).with_columns(part=pl.when(pl.col("start") < 6).then(pl.lit("training"))
+                                                     .otherwise(pl.lit("validation")))  # fmt: skip
+    copies = rest.filter(part="training").with_columns(role=pl.lit("copy"), parent=pl.col("id"), id="c" + pl.col("id"))
+    training = write_artifact(tmp_path / "finetune", "finetune", pl.concat([rest, copies]), {"fold": None})
+    evaluate([embedded(tmp_path / "a", rows, vectors)], tmp_path / "out", train_ids=[str(training)])
+    told = json.loads(next((tmp_path / "out" / "models").iterdir()).read_text())["models"]
+    assert told[0]["clips"] == rest.filter(part="training").height
+
+
+def test_a_head_that_learned_from_scored_origins_is_refused(tmp_path):
+    """One clip of a test recording in a training run is enough."""
+    rows, vectors = table()
+    for name, leak in (("honest", 0), ("leaking", 1)):
+        learned = pl.concat([rows.filter(~pl.col("test")), rows.filter("test").head(leak)])
+        write_artifact(tmp_path / name, "finetune", learned.with_columns(part=pl.lit("training")), {"overlap": 7})
+        folder = embedded(tmp_path / f"e-{name}", rows, vectors, head(rows, 0.7))
+        record = read_record(folder)
+        record.inputs = [{"path": f"../{name}", "verb": "finetune", "digest": "d"}]
+        record.write(folder)
+    evaluate([tmp_path / "e-honest"], tmp_path / "out")
+    assert "was pretrained, without labels, on 7 of the held-out clips" in metrics(tmp_path / "out")["notes"][-1]
+    assert "finetune" in (tmp_path / "out" / "report.html").read_text()
+    with pytest.raises(IncompatibleError, match="1 origins are both learned from and scored"):
+        evaluate([tmp_path / "e-leaking"], tmp_path / "out2")
+
+
 def test_training_clips_that_are_held_out_are_refused(tmp_path):
     rows, vectors = table()
     training = write_artifact(tmp_path / "finetune", "finetune", rows.filter("test"), {"fold": 0})
@@ -260,6 +289,7 @@ def test_other_things_that_do_not_fit_say_so(two, tmp_path):
         evaluate([tmp_path / "clips"], tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_same_bytes_again_and_with_two_workers(two, tmp_path):
     settings = check(EvaluateSettings, {"draws": 200})
     outs = [tmp_path / "one", tmp_path / "two"]

@@ -4,20 +4,29 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from birdssl.artifacts.artifact import Artifact, read_record
-from birdssl.evaluation.selection import LABELLED, ORIGINALS
+import polars as pl
+
+from birdssl.artifacts.artifact import Artifact, open_artifact, read_record
+
+# The column that training runs add to their clips, and its word for clips that were learned from.
+PART, TRAINING = "part", "training"
+
+
+def model_run(artifact: Artifact) -> Artifact | None:
+    """The pretrain or finetune run that made embeddings; None for plain features, or where it isn't there any more."""
+    for item in artifact.record.inputs:
+        folder = artifact.path / item["path"]
+        if item["verb"] in ("pretrain", "finetune") and read_record(folder) is not None:
+            return open_artifact(folder)
+    return None
 
 
 def model_fold(artifact: Artifact) -> int | None:
     """The fold that the model behind embeddings held out: its own fact, or that of the model's directory."""
     if artifact.facts.get("fold") is not None:
         return int(artifact.facts["fold"])
-    for item in artifact.record.inputs:
-        folder = artifact.path / item["path"]
-        if item["verb"] in ("pretrain", "finetune") and (record := read_record(folder)) is not None:
-            found = record.facts.get("fold", record.settings.get("fold"))
-            return None if found is None else int(found)
-    return None
+    run = model_run(artifact)
+    return None if run is None else run_fold(run)
 
 
 def run_fold(run: Artifact) -> int | None:
@@ -26,10 +35,21 @@ def run_fold(run: Artifact) -> int | None:
     return None if found is None else int(found)
 
 
-def training_ids(run: Artifact) -> frozenset[str]:
-    """Ids of the original clips that a finetune run learned from."""
-    rows = run.manifest().filter(ORIGINALS & LABELLED)
-    return frozenset(rows["id"].to_list())
+def learned_from(run: Artifact) -> pl.DataFrame:
+    """`id` (of the original, for copies and views) and `origin` of the clips that a run learned from."""
+    rows = run.manifest()
+    if PART in rows.columns:
+        rows = rows.filter(pl.col(PART) == TRAINING)
+    return rows.select(pl.coalesce("parent", "id").alias("id"), "origin").unique("id", maintain_order=True)
+
+
+def seen_unlabelled(run: Artifact | None, ids: Sequence[str]) -> int:
+    """How many of the clips a model's pretraining has seen, without their labels."""
+    if run is None:
+        return 0
+    if run.verb == "finetune":
+        return int(run.facts.get("overlap") or 0)
+    return learned_from(run).filter(pl.col("id").is_in(list(ids))).height
 
 
 def lineage(inputs: Sequence[Path], home: Path) -> list[dict[str, str]]:

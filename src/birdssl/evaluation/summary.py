@@ -62,3 +62,18 @@ def left_out_in_all(told: Sequence[Any], on: str) -> list[dict[str, Any]]:
     for (why, _), found in counts.items():
         most[why] = max(most.get(why, 0), sum(found) if on == "validation" else max(found))
     return [{"why": why, "clips": count} for why, count in most.items() if count]
+
+
+def seen_notes(told: Sequence[Any]) -> list[str]:
+    """A sentence for each system whose pretraining saw clips that are scored, though not their labels."""
+    seen: dict[str, int] = {}
+    for item in told:
+        seen[item["system"]] = max(
+            [seen.get(item["system"], 0), *(model["seen_unlabelled"] for model in item["models"])]
+        )
+    return [
+        f"The encoder of {name} was pretrained, without labels, on {count} of the held-out clips; on recordings "
+        "that it never met it may do less well."
+        for name, count in seen.items()
+        if count
+    ]

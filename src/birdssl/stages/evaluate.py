@@ -22,15 +22,15 @@ from birdssl.artifacts.artifact import Artifact, open_artifact
 from birdssl.artifacts.atomic import atomic_path, write_json, write_text
 from birdssl.artifacts.labelling import NOTHING
 from birdssl.artifacts.manifest import CLIP_SCHEMA
-from birdssl.errors import IncompatibleError, UsageError
+from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.evaluation import album, selection
 from birdssl.evaluation.answers import Answers, head_answers, in_words, probe_answers
-from birdssl.evaluation.lineage import lineage, model_fold, run_fold, training_ids
+from birdssl.evaluation.lineage import learned_from, lineage, model_fold, model_run, run_fold, seen_unlabelled
 from birdssl.evaluation.metrics import ClassList, class_list, silhouette
 from birdssl.evaluation.page import render_page
 from birdssl.evaluation.projection import Projection, project
 from birdssl.evaluation.scoring import Doubt, score
-from birdssl.evaluation.summary import headline, headline_table, left_out_in_all
+from birdssl.evaluation.summary import headline, headline_table, left_out_in_all, seen_notes
 from birdssl.settings.evaluate import EvaluateSettings
 from birdssl.stages.contract import Result, Source, Stage, Unit, relative
 
@@ -105,12 +105,13 @@ class Evaluate(Stage[EvaluateSettings]):
         entry: Entry = unit.payload
         artifact = open_artifact(entry.path, self.accepts)
         table = artifact.scan().select(*dict.fromkeys(NEEDED)).collect()
-        parts, told = [], []
+        parts, told, run = [], [], model_run(artifact)
         with threadpool_limits(1):
             for fold, ids in entry.teachers:
                 rows, left_out = self._scored(table, fold, entry)
                 answers = self._answer(artifact, table, rows, entry, (fold, ids))
-                told.append({"fold": fold, "left_out": left_out, **answers.facts})
+                seen = seen_unlabelled(run, rows["id"].to_list())
+                told.append({"fold": fold, "left_out": left_out, "seen_unlabelled": seen, **answers.facts})
                 parts.append(_as_rows(rows, answers, entry, fold))
         write_json(self.out / "models" / f"{unit.key}.json", {"system": entry.system, "models": told})
         return Result(pl.concat(parts).select([pl.col(name).cast(kind) for name, kind in SCHEMA.items()]))
@@ -136,6 +137,7 @@ class Evaluate(Stage[EvaluateSettings]):
         }
         told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((self.out / "models").glob("*.json"))]
         results["left_out"] = left_out_in_all(told, self.settings.on)
+        results["notes"] += seen_notes(told)
         with threadpool_limits(1):
             pictures = self._illustrate(results, answers, told)
         for path, data in pictures.items():
@@ -178,10 +180,15 @@ class Evaluate(Stage[EvaluateSettings]):
                 raise IncompatibleError(
                     f"{artifact.path} is of fold {fold}; none of --train-ids is of that fold: add the run that is"
                 )
-            teachers = [(run_fold(run), training_ids(run)) for run in fitting]
+            teachers = [(run_fold(run), frozenset(learned_from(run)["id"])) for run in fitting]
         elif self.settings.on == "validation" and fold is None:
             folds = artifact.scan().select(pl.col("fold").drop_nulls().unique().sort()).collect()["fold"].to_list()
-            teachers = [(number, None) for number in folds] or [(None, None)]
+            if not folds:
+                raise NoInputError(
+                    f"{artifact.path} has no folds, so no validation clips; make them with `birdssl split` before "
+                    "embedding, or score --on test"
+                )
+            teachers = [(number, None) for number in folds]
         else:
             teachers = [(fold, None)]
         return Entry(number, name, artifact.path, fold, classes, tuple(teachers))
@@ -216,17 +223,18 @@ class Evaluate(Stage[EvaluateSettings]):
     ) -> Answers:  # fmt: skip
         where, ids = str(entry.path), rows["id"].to_list()
         if entry.classes:
+            run = model_run(artifact)
+            learned = learned_from(run)["origin"].to_list() if run is not None else []
+            selection.refuse_leak(learned, rows["origin"].to_list(), where)
             return head_answers(_with(artifact, ids, "scores"), entry.classes, where)
         training = selection.learnable(table, teacher[0], teacher[1], where)
-        if self.settings.on == "validation" and teacher[0] is None:
-            raise IncompatibleError(f"{where} has no folds to hold out; make them with `birdssl split`, or --on test")
         training, _ = selection.single_label(training, where, self.settings.several_labels == "leave-out")
         training = training.filter(pl.col("truth").is_in(self.classes.answers))
         selection.refuse_leak(training["origin"].to_list(), rows["origin"].to_list(), where)
         vectors = _with(artifact, [*training["id"].to_list(), *ids], "embedding")
-        learned = vectors.head(training.height).with_columns(training["truth"], training["origin"])
+        examples = vectors.head(training.height).with_columns(training["truth"], training["origin"])
         kind = self.settings.probe or "linear"
-        return probe_answers(kind, learned, vectors.tail(len(ids)), self.settings.seed, where)
+        return probe_answers(kind, examples, vectors.tail(len(ids)), self.settings.seed, where)
 
     def _illustrate(self, results: dict[str, Any], answers: pl.DataFrame, told: Sequence[Any]) -> dict[str, bytes]:
         """Draw all pictures, and tell the results of silhouettes, projections and the pictures' paths."""

@@ -58,7 +58,7 @@ complete -c birdssl -n '__birdssl_verb segment' -l reference -d 'Write rows that
 complete -c birdssl -n '__birdssl_verb segment' -l label-from -x -a 'none folder raven audacity csv' -d 'Where labels come from'
 complete -c birdssl -n '__birdssl_verb segment' -l labels -r -F -d 'The table, or a folder of tables named after their recordings'
 complete -c birdssl -n '__birdssl_verb segment' -l label-column -x -d 'Column of a table that holds the labels, where its name isn\'t usual'
-complete -c birdssl -n '__birdssl_verb segment' -l label -x -d 'One label for every row, for tables without labels'
+complete -c birdssl -n '__birdssl_verb segment' -l label -x -d 'Label of all rows of tables that have no labels themselves'
 complete -c birdssl -n '__birdssl_verb segment' -l file-column -x -d 'Column of a table that names the recordings'
 complete -c birdssl -n '__birdssl_verb segment' -l origin-column -x -d 'Column of a CSV that says which files come from one source'
 complete -c birdssl -n '__birdssl_verb segment' -l fold-column -x -d 'Column of a CSV that holds official folds'

@@ -83,7 +83,9 @@ def test_labels_come_from_the_column_that_is_named(tmp_path: Path) -> None:
     path = table(tmp_path / "a.txt", text)
     assert read_raven(path).annotations[0].label == "owl"
     assert read_raven(path, Columns(label_column="call")).annotations[0].label == "hoot"
-    assert read_raven(path, Columns(label="bird")).annotations[0].label == "bird"
+    assert read_raven(path, Columns(label="bird")).annotations[0].label == "owl"
+    bare = table(tmp_path / "b.txt", "Begin Time (s)\tEnd Time (s)\tNote\n1\t2\tx\n")
+    assert read_raven(bare, Columns(label="bird")).annotations[0].label == "bird"
 
 
 def test_a_table_without_labels_lists_its_columns_and_the_cures(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns that the user names, where the usual names don't fit; `label` is a constant for tables without any."""
+    """Columns that the user names, where the usual names don't fit; `label` is for tables that have no labels."""
 
     label_column: str | None = None
     file_column: str | None = None
@@ -120,7 +120,7 @@ def read_raven(path: Path, columns: Columns = Columns()) -> Table:
 
     A selection that several views show (waveform and spectrogram) is one annotation. Where the table covers several
     files as one, `Begin File` and `File Offset (s)` say where each selection lies.
-    Raises BadInput for a table that isn't Raven's, UsageError where no column holds labels.
+    Raises BadInput for a table that isn't Raven's, UsageError where no column holds labels and no label is given.
     """
     rows, head = read_rows(path, "\t")
     if not {"begin time s", "end time s"} <= head.keys():
@@ -274,15 +274,13 @@ def _checked(mark: Annotation, path: Path) -> Annotation:
 
 
 def _label_column(path: Path, head: dict[str, int], columns: Columns, required: bool = True) -> int | None:
-    """The column of labels; None where every row gets the user's one label, or none is needed."""
+    """The column of labels; None where the table has none and its rows get the user's one label, or need none."""
     if columns.label_column is not None:
         return column(path, head, columns.label_column)
-    if columns.label is not None:
-        return None
     found = first_known(head, LABEL_COLUMNS)
-    if found is None and required:
+    if found is None and required and columns.label is None:
         raise UsageError(
             f"{path}: no column of labels is known among {listed(head)}; "
-            "name it with --label-column, or give every row one label with --label TEXT"
+            "name it with --label-column, or give all its rows one label with --label TEXT"
         )
     return None if found is None else head[found]

@@ -40,7 +40,7 @@ class SegmentSettings(Settings):
         None, "The table, or a folder of tables named after their recordings; default: beside the recordings."
     )
     label_column: str | None = setting(None, "Column of a table that holds the labels, where its name isn't usual.")
-    label: str | None = setting(None, "One label for every row, for tables without labels.")
+    label: str | None = setting(None, "Label of all rows of tables that have no labels themselves.")
     file_column: str | None = setting(None, "Column of a table that names the recordings.")
     origin_column: str | None = setting(
         None, "Column of a CSV that says which files come from one source; default: origin, or recording."

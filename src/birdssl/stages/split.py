@@ -135,7 +135,7 @@ def _has(artifacts: list[Artifact], name: str) -> bool:
 def _with_folds(clips: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
     """Replace the folds by those that a table gives to recordings."""
     assert settings.folds_from is not None, "the caller has looked"
-    columns = Columns(file_column=settings.file_column, fold_column=settings.fold_column, label="")
+    columns = Columns(file_column=settings.file_column, fold_column=settings.fold_column)
     rows = match_files(read_csv(settings.folds_from, columns), clips["recording"].unique(maintain_order=True).to_list())
     folds = {name: row.fold for name, row in rows.items()}
     return clips.with_columns(

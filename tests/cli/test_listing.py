@@ -173,6 +173,15 @@ def test_a_table_is_never_wider_than_its_room(room: int, capsys):
     assert ("no room for" in hidden) == (len(lines[0].split()) < 4)
 
 
+def test_columns_that_say_nothing_new_give_way_first(capsys):
+    columns = ["recording", "origin", "role", "start", "labels"]
+    labels = [["wren"], ["robin"], []]
+    rows = [(f"card/{n}.WAV", f"card/{n}.WAV", "original", n, labels[n]) for n in range(3)]
+    assert next(table(columns, rows, 80)).split() == columns
+    assert next(table(columns, rows, 35)).split() == ["recording", "start", "labels"]
+    assert capsys.readouterr().err == "no room for origin, role; --columns chooses, and --format tsv has all\n"
+
+
 def test_long_cells_keep_both_ends(capsys):
     lines = list(table(["name"], [("site-01/20240518_053000.WAV",)], 13))
     assert lines[1] == "site-0…00.WAV"

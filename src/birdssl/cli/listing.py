@@ -20,6 +20,7 @@ from birdssl.stages.listing import Listing, record_of, rows_of, stages_below
 
 SAMPLE = 1000  # rows that decide a table's columns and widths; the rest is printed as it comes
 NARROWEST, WIDEST = 20, 48  # columns of the terminal that a long text is cut to, before another column goes
+NAME = "recording"  # the column that a person looks for first, also where all rows share it
 FEW = 6  # numbers of a list that a table shows; embeddings have hundreds
 
 
@@ -88,7 +89,7 @@ def table(columns: Sequence[str], rows: Iterable[tuple], room: int | None, chose
     filled = [at for at in range(len(columns)) if chosen or not sample or any(row[at] for row in sample)]
     widths = {at: max(cell_len(text) for text in [columns[at], *(row[at] for row in sample)]) for at in filled}
     if room is not None:
-        widths = _fit(widths, room)
+        widths = _fit(widths, room, [] if chosen else _dull(columns, sample, filled))
     right = {at for at in widths if raw and all(row[at] is None or type(row[at]) in (int, float) for row in raw)}
     yield _line([columns[at] for at in widths], widths, right)
     for row in itertools.chain(sample, ([shown(value) for value in row] for row in rows)):
@@ -98,10 +99,22 @@ def table(columns: Sequence[str], rows: Iterable[tuple], room: int | None, chose
         say(f"no room for {', '.join(hidden)}; --columns chooses, and --format tsv has all")
 
 
-def _fit(widths: dict[int, int], room: int) -> dict[int, int]:
-    """Narrow the widest columns until all fit; drop the last ones when even that isn't enough."""
-    kept = {at: min(width, WIDEST) for at, width in widths.items()}
+def _dull(columns: Sequence[str], sample: list[list[str]], filled: list[int]) -> list[int]:
+    """Columns that say least: those that repeat an earlier one, then those that say the same in every row."""
+    contents = {at: tuple(row[at] for row in sample) for at in filled}
+    first = {content: at for at, content in reversed(contents.items())}
+    repeated = [at for at, content in contents.items() if first[content] != at]
+    constant = [at for at, content in contents.items() if len(set(content)) == 1 and columns[at] != NAME]
+    return [*repeated, *(at for at in constant if at not in repeated)] if len(sample) > 1 else []
+
+
+def _fit(widths: dict[int, int], room: int, dull: Sequence[int] = ()) -> dict[int, int]:
+    """Drop dull columns and narrow the widest until all fit; drop the last ones when even that isn't enough."""
+    kept, dull = {at: min(width, WIDEST) for at, width in widths.items()}, list(dull)
     while sum(kept.values()) + 2 * (len(kept) - 1) > room and len(kept) > 1:
+        if dull:
+            del kept[dull.pop(0)]
+            continue
         widest = max(kept, key=lambda at: (kept[at], at))
         if kept[widest] > NARROWEST:
             kept[widest] -= 1

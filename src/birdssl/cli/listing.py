@@ -20,7 +20,7 @@ from birdssl.stages.listing import Listing, record_of, rows_of, stages_below
 
 SAMPLE = 1000  # rows that decide a table's columns and widths; the rest is printed as it comes
 NARROWEST, WIDEST = 20, 48  # columns of the terminal that a long text is cut to, before another column goes
-NAME = "recording"  # the column that a person looks for first, also where all rows share it
+NAME, PATH = "recording", "path"  # what a person looks for first, and what only a program needs
 FEW = 6  # numbers of a list that a table shows; embeddings have hundreds
 
 
@@ -100,12 +100,13 @@ def table(columns: Sequence[str], rows: Iterable[tuple], room: int | None, chose
 
 
 def _dull(columns: Sequence[str], sample: list[list[str]], filled: list[int]) -> list[int]:
-    """Columns that say least: those that repeat an earlier one, then those that say the same in every row."""
+    """Columns that say least: those that repeat another, those that say the same in every row, and paths."""
     contents = {at: tuple(row[at] for row in sample) for at in filled}
     first = {content: at for at, content in reversed(contents.items())}
     repeated = [at for at, content in contents.items() if first[content] != at]
     constant = [at for at, content in contents.items() if len(set(content)) == 1 and columns[at] != NAME]
-    return [*repeated, *(at for at in constant if at not in repeated)] if len(sample) > 1 else []
+    paths = [at for at in filled if columns[at] == PATH]
+    return list(dict.fromkeys([*repeated, *constant, *paths])) if len(sample) > 1 else []
 
 
 def _fit(widths: dict[int, int], room: int, dull: Sequence[int] = ()) -> dict[int, int]:

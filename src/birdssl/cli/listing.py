@@ -100,13 +100,13 @@ def table(columns: Sequence[str], rows: Iterable[tuple], room: int | None, chose
 
 
 def _dull(columns: Sequence[str], sample: list[list[str]], filled: list[int]) -> list[int]:
-    """Columns that say least: those that repeat another, those that say the same in every row, and paths."""
+    """Columns that say least: those that repeat another, paths, and those that say the same in every row."""
     contents = {at: tuple(row[at] for row in sample) for at in filled}
     first = {content: at for at, content in reversed(contents.items())}
     repeated = [at for at, content in contents.items() if first[content] != at]
     constant = [at for at, content in contents.items() if len(set(content)) == 1 and columns[at] != NAME]
     paths = [at for at in filled if columns[at] == PATH]
-    return list(dict.fromkeys([*repeated, *constant, *paths])) if len(sample) > 1 else []
+    return list(dict.fromkeys([*repeated, *paths, *constant])) if len(sample) > 1 else []
 
 
 def _fit(widths: dict[int, int], room: int, dull: Sequence[int] = ()) -> dict[int, int]:

@@ -178,7 +178,8 @@ def test_columns_that_say_nothing_new_give_way_first(capsys):
     labels = [["wren"], ["robin"], []]
     rows = [(f"card/{n}.WAV", f"card/{n}.WAV", "original", n, labels[n]) for n in range(3)]
     assert next(table(columns, rows, 80)).split() == columns
-    assert list(table(columns, rows, 34))[0].split() == ["recording", "start", "labels"]
+    lines = list(table(columns, rows, 34))
+    assert lines[0].split() == ["recording", "start", "labels"]
     assert capsys.readouterr().err == "no room for origin, role; --columns chooses, and --format tsv has all\n"
 
 

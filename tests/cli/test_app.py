@@ -44,6 +44,14 @@ ABOUT = "FOLDER (Directories that earlier stages made)"
             "--max-rejects 'few': must be a count such as 10, or a share such as 5%",
         ),
         ("double x -o out --config c.toml", "--config c.toml: no such file; give a TOML file of settings"),
+        (
+            "segment x -o out -0",
+            "-0 goes with --files-from, which is missing; give --files-from - to read names from stdin",
+        ),
+        (
+            "segment -o out --files-from gone",
+            "--files-from gone: No such file or directory; give a file with one path a line, or -",
+        ),
         ("doctor now", "`birdssl doctor` reads no input; leave out now"),
         ("ls --format cvs", "--format 'cvs': did you mean 'csv'? choices: table, tsv, csv, jsonl"),
         ("ls --format xml", "--format 'xml': choices: table, tsv, csv, jsonl"),
@@ -129,6 +137,12 @@ def test_lists_of_inputs_are_read_by_line_and_by_nul(tmp_path: Path):
     (tmp_path / "nuls").write_bytes(b"a\nb.wav\0c.wav\0")
     assert app.read_list(str(tmp_path / "lines"), null=False) == [Path("a b.wav"), Path("sub/c.wav")]
     assert app.read_list(str(tmp_path / "nuls"), null=True) == [Path("a\nb.wav"), Path("c.wav")]
+
+
+def test_an_empty_list_is_no_input(birdssl, tmp_path: Path):
+    (tmp_path / "list").write_text("\n")
+    printed = birdssl("segment -o out --files-from list")
+    assert printed == (4, "", "error: --files-from list lists nothing; give one path a line\n")
 
 
 def test_no_arguments_show_the_help_and_are_an_error(birdssl):

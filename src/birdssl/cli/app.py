@@ -15,7 +15,7 @@ from birdssl.cli.console import discard_stdout, log_to_stderr, print_data, say
 from birdssl.cli.page import root_help, width
 from birdssl.cli.tree import Command, commands, variables
 from birdssl.cli.verbs import TOOLS, VERBS, Tool, Verb
-from birdssl.errors import BirdsslError, UsageError
+from birdssl.errors import BirdsslError, NoInputError, UsageError
 from birdssl.settings.base import Settings, resolve
 from birdssl.settings.run import RunOptions, reject_limit
 
@@ -72,6 +72,8 @@ def stage_body(name: str, verb: Verb, command: Command) -> Callable[..., Any]:
             )
         if files_from is not None:
             inputs += read_list(files_from, bool(null))
+            if not inputs:
+                raise NoInputError(f"--files-from {files_from} lists nothing; give one path a line")
         raise typer.Exit(run_stage(verb.stage()(settings, inputs, Path(out), options), options))
 
     return body

@@ -25,7 +25,6 @@ from birdssl.seeds import derive
 from birdssl.settings.pretrain import WEIGHTS, PretrainSettings
 from birdssl.stages.contract import Result, Stage, Unit
 from birdssl.stages.training import HISTORY, optimiser_plan, read_provenance, schedule, training_identity
-from birdssl.training.health import collapse_message
 from birdssl.training.history import write_history
 from birdssl.training.images import hold_images
 from birdssl.training.joined import SOURCE, Joined, join
@@ -33,7 +32,7 @@ from birdssl.training.loop import Trained, TrainingPlan, train
 from birdssl.training.optimisers import p1_batch
 from birdssl.training.pairs import StoredViews, view_table
 from birdssl.training.partition import PART, TRAINING, VALIDATION, part_by_fold, part_by_origin, without_test
-from birdssl.training.pretraining import PairNetwork, Pretraining
+from birdssl.training.pretraining import PairNetwork, Pretraining, lasting_collapse
 from birdssl.training.saved_model import PAYLOAD, ModelSpec, save_model
 from birdssl.training.session import Session, training_session
 
@@ -167,7 +166,7 @@ class Pretrain(Stage[PretrainSettings]):
             "epochs": self.settings.epochs,
             "scores": scores,
             "start": trained.history[0],
-            "collapsed": collapse_message(scores) is not None,
+            "collapsed": lasting_collapse(trained.history) is not None,
         }
         write_history(self.out / HISTORY, trained.history)
         write_weights(self.out / PROJECTOR, network.projector.state_dict())

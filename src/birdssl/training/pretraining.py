@@ -20,6 +20,7 @@ from birdssl.training.task import Batch, Task
 log = logging.getLogger(__name__)
 
 PROBED = 1024  # validation clips that health and retrieval look at: both grow with the square of it
+PATIENCE = 3  # epochs in a row that must look collapsed before it is said
 
 
 class PairNetwork(nn.Module):
@@ -79,11 +80,20 @@ class Pretraining(Task):
         return {**row, **health(z1, z2), "retrieval": retrieval_top1(h1, h2)}
 
     def remark(self, history: list[Row]) -> None:
-        """Collapse is said when it sets in, not again each epoch."""
-        now = collapse_message(history[-1]) if history[-1]["epoch"] > 0 else None
-        before = len(history) > 2 and collapse_message(history[-2]) is not None
-        if now and not before:
+        """Collapse is said when it has set in, not again each epoch."""
+        now = lasting_collapse(history)
+        if now and not lasting_collapse(history[:-1]):
             log.warning("epoch %d: %s", int(history[-1]["epoch"]), now)
+
+
+def lasting_collapse(history: list[Row]) -> str | None:
+    """What to say when the last epochs' embeddings have all collapsed, else None.
+
+    One epoch says little: VICReg's projections start out with a common offset that takes an epoch or two to shrink.
+    """
+    last = [row for row in history if row["epoch"] > 0][-PATIENCE:]
+    messages = [collapse_message(row) for row in last]
+    return messages[-1] if len(last) == PATIENCE and all(messages) else None
 
 
 def spread(count: int, most: int) -> Tensor:

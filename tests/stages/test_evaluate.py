@@ -54,7 +54,9 @@ def write_artifact(folder: Path, verb: str, rows: pl.DataFrame, facts=None, inpu
 def embedded(folder: Path, rows, vectors, scores=None, fold=None):
     """An embed directory; `scores` (clips, 3) makes it one of a model with a head."""
     rows = rows.with_columns(embedding=pl.Series(vectors, dtype=pl.Array(pl.Float32, vectors.shape[1])))
-    facts = {"kind": "embedding", "classes": CLASSES} | ({} if fold is None else {"fold": fold})
+    facts = {"kind": "embedding", "classes": CLASSES, "model": None if scores is None else "abc"} | (
+        {} if fold is None else {"fold": fold}
+    )
     if scores is not None:
         rows = rows.with_columns(scores=pl.Series(scores.astype(np.float32), dtype=pl.Array(pl.Float32, 3)))
     return write_artifact(folder, "embed", rows, facts)
@@ -221,8 +223,34 @@ def test_a_head_that_learned_from_scored_origins_is_refused(tmp_path):
     evaluate([tmp_path / "e-honest"], tmp_path / "out")
     assert "was pretrained, without labels, on 7 of the held-out clips" in metrics(tmp_path / "out")["notes"][-1]
     assert "finetune" in (tmp_path / "out" / "report.html").read_text()
-    with pytest.raises(IncompatibleError, match="1 origins are both learned from and scored"):
-        evaluate([tmp_path / "e-leaking"], tmp_path / "out2")
+    assert metrics(tmp_path / "out")["checked"] is True
+    for probe in (None, "linear"):
+        with pytest.raises(IncompatibleError, match="1 origins are both learned from and scored"):
+            evaluate([tmp_path / "e-leaking"], tmp_path / f"out-{probe}", probe=probe)
+
+
+def test_a_run_that_is_gone_leaves_the_check_undone_and_said(two, tmp_path):
+    evaluate(two[:1], tmp_path / "plain")
+    assert "Checked: no clip of these origins" in (tmp_path / "plain" / "report.html").read_text()
+    evaluate(two[1:], tmp_path / "head")
+    assert "it was not checked whether" in (tmp_path / "head" / "report.html").read_text()
+
+
+def test_the_fold_that_is_looked_at_is_the_best_on_validation(tmp_path):
+    """P1 shows its best fold; here the second, although it does worst on the test part."""
+    rows, vectors = table()
+    for fold, (share, validation) in enumerate([(0.9, 0.5), (0.4, 0.8), (0.9, 0.6)]):
+        run = write_artifact(tmp_path / f"run{fold}", "finetune", rows.filter(~pl.col("test")), {"fold": fold})
+        record = read_record(run)
+        record.summary = {"validation_balanced_accuracy": validation}
+        record.write(run)
+        folder = embedded(tmp_path / f"e{fold}", rows, vectors, head(rows, share), fold)
+        record = read_record(folder)
+        record.inputs = [{"path": f"../run{fold}", "verb": "finetune", "digest": "d"}]
+        record.write(folder)
+    evaluate([tmp_path / f"e{fold}" for fold in range(3)], tmp_path / "out", name=["net"] * 3)
+    view = metrics(tmp_path / "out")["systems"][0]["projection"]
+    assert view["model"] == ", as the model of fold 1 sees them (the best on its validation clips)"
 
 
 def test_training_clips_that_are_held_out_are_refused(tmp_path):

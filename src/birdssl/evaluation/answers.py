@@ -46,8 +46,15 @@ def probe_answers(kind: ProbeKind, training: pl.DataFrame, rows: pl.DataFrame, s
     return _best(probe.scores(_vectors(rows)), probe.classes, facts, where)
 
 
-def in_words(facts: dict[str, Any]) -> str:
-    """How answers came about, as a sentence."""
+def how_in_words(told: Sequence[dict[str, Any]], system: str) -> list[str]:
+    """How a system's answers came about: a sentence for each way, with the folds where there are several."""
+    folds: dict[str, list[str]] = {}
+    for model in (model for item in told if item["system"] == system for model in item["models"]):
+        folds.setdefault(_in_words(model), []).append("no fold" if model["fold"] is None else f"fold {model['fold']}")
+    return [f"{', '.join(names).capitalize()}: {text}" if len(folds) > 1 else text for text, names in folds.items()]
+
+
+def _in_words(facts: dict[str, Any]) -> str:
     if facts["by"] == "head":
         return f"Answers of the model’s own head, over {len(facts['classes'])} classes."
     learned = f"trained on {facts['clips']} clips of {facts['origins']} origins"

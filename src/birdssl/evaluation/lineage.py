@@ -52,6 +52,17 @@ def seen_unlabelled(run: Artifact | None, ids: Sequence[str]) -> int:
     return learned_from(run).filter(pl.col("id").is_in(list(ids))).height
 
 
+def best_on_validation(inputs: Sequence[Artifact]) -> tuple[int, bool]:
+    """Which of a system's inputs to look at, and whether it was chosen: the one whose finetune run did best on its own
+    validation clips (P1 shows its best fold; the test score must not choose), else the first."""
+    runs = [model_run(artifact) for artifact in inputs]
+    scores = [run.record.summary.get("validation_balanced_accuracy") if run is not None else None for run in runs]
+    known = [score for score in scores if score is not None]
+    if len(known) < len(scores) or len(scores) < 2:
+        return 0, False
+    return known.index(max(known)), True
+
+
 def lineage(inputs: Sequence[Path], home: Path) -> list[dict[str, str]]:
     """Inputs and all that they were made from, as far as it's still there; nearest first."""
     found: dict[str, dict[str, str]] = {}

@@ -58,11 +58,16 @@ def _lead(results: Mapping[str, Any]) -> str:
 
 
 def _scope(results: Mapping[str, Any]) -> str:
+    checked = (
+        "Checked: no clip of these origins was learned from with its label."
+        if results["checked"]
+        else "A training run is no longer where it was, so it was not checked whether it learned from these origins."
+    )
     if results["on"] == "test":
-        return "The test part: no model was trained, balanced or chosen on any clip of these origins."
+        return f"The test part, held out from training, balancing and choosing. {checked}"
     return (
-        "Validation: each clip is scored by models that held its fold out. Epochs may have been chosen on these clips, \
-so scores here lean to the bright side; the test part decides."
+        f"Validation: each clip is scored by models that held its fold out. {checked} Epochs may have been chosen on "
+        "these clips, so scores here lean to the bright side; the test part decides."
     )
 
 

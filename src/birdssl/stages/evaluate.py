@@ -24,8 +24,16 @@ from birdssl.artifacts.labelling import NOTHING
 from birdssl.artifacts.manifest import CLIP_SCHEMA
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.evaluation import album, selection
-from birdssl.evaluation.answers import Answers, head_answers, in_words, probe_answers
-from birdssl.evaluation.lineage import learned_from, lineage, model_fold, model_run, run_fold, seen_unlabelled
+from birdssl.evaluation.answers import Answers, head_answers, how_in_words, probe_answers
+from birdssl.evaluation.lineage import (
+    best_on_validation,
+    learned_from,
+    lineage,
+    model_fold,
+    model_run,
+    run_fold,
+    seen_unlabelled,
+)
 from birdssl.evaluation.metrics import ClassList, class_list, silhouette
 from birdssl.evaluation.page import render_page
 from birdssl.evaluation.projection import Projection, project
@@ -109,9 +117,14 @@ class Evaluate(Stage[EvaluateSettings]):
         with threadpool_limits(1):
             for fold, ids in entry.teachers:
                 rows, left_out = self._scored(table, fold, entry)
+                if run is not None and run.verb == "finetune":
+                    selection.refuse_leak(
+                        learned_from(run)["origin"].to_list(), rows["origin"].to_list(), str(entry.path)
+                    )
                 answers = self._answer(artifact, table, rows, entry, (fold, ids))
-                seen = seen_unlabelled(run, rows["id"].to_list())
-                told.append({"fold": fold, "left_out": left_out, "seen_unlabelled": seen, **answers.facts})
+                checks = {"checked": run is not None or not artifact.facts.get("model"),
+                          "seen_unlabelled": seen_unlabelled(run, rows["id"].to_list())}  # fmt: skip
+                told.append({"fold": fold, "left_out": left_out, **checks, **answers.facts})
                 parts.append(_as_rows(rows, answers, entry, fold))
         write_json(self.out / "models" / f"{unit.key}.json", {"system": entry.system, "models": told})
         return Result(pl.concat(parts).select([pl.col(name).cast(kind) for name, kind in SCHEMA.items()]))
@@ -138,6 +151,7 @@ class Evaluate(Stage[EvaluateSettings]):
         told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((self.out / "models").glob("*.json"))]
         results["left_out"] = left_out_in_all(told, self.settings.on)
         results["notes"] += seen_notes(told)
+        results["checked"] = all(model["checked"] for item in told for model in item["models"])
         with threadpool_limits(1):
             pictures = self._illustrate(results, answers, told)
         for path, data in pictures.items():
@@ -223,9 +237,6 @@ class Evaluate(Stage[EvaluateSettings]):
     ) -> Answers:  # fmt: skip
         where, ids = str(entry.path), rows["id"].to_list()
         if entry.classes:
-            run = model_run(artifact)
-            learned = learned_from(run)["origin"].to_list() if run is not None else []
-            selection.refuse_leak(learned, rows["origin"].to_list(), where)
             return head_answers(_with(artifact, ids, "scores"), entry.classes, where)
         training = selection.learnable(table, teacher[0], teacher[1], where)
         training, _ = selection.single_label(training, where, self.settings.several_labels == "leave-out")
@@ -242,18 +253,16 @@ class Evaluate(Stage[EvaluateSettings]):
         results["figures"] = {"comparison": f"{album.FOLDER}/comparison.png"}
         for number, system in enumerate(results["systems"], 1):
             rows = answers.filter(pl.col("system") == system["name"])
-            first = int(rows["input"].min())  # type: ignore[arg-type]
-            rows = rows.filter(pl.col("input") == first).unique("id").sort("id")
-            vectors = _with(open_artifact(self.inputs[first]), rows["id"].to_list(), "embedding")[
-                "embedding"
-            ].to_numpy()
+            shown, chosen = best_on_validation([open_artifact(self.inputs[place]) for place in _inputs(rows)])
+            rows = rows.filter(pl.col("input") == _inputs(rows)[shown]).unique("id").sort("id")
+            artifact = open_artifact(self.inputs[int(rows["input"][0])])
+            vectors = _with(artifact, rows["id"].to_list(), "embedding")["embedding"].to_numpy()
             truth = self.classes.truth(rows["truth"])
-            system["how"] = list(dict.fromkeys(in_words(model) for item in told if item["system"] == system["name"]
-                                               for model in item["models"]))  # fmt: skip
+            system["how"] = how_in_words(told, system["name"])
             system["silhouette"] = vars(silhouette(vectors, truth, self.settings.seed))
             wanted = self.settings.projection_clips
             view = project(vectors, truth, self.settings.seed, wanted) if wanted else None
-            system["projection"] = _view(view, rows)
+            system["projection"] = _view(view, rows, chosen)
             system["figures"] = {"projection": None}
             for kind, data in album.portraits(system, view, truth).items():
                 path = f"{album.FOLDER}/{album.slug(system['name'], number)}-{kind}.png"
@@ -303,11 +312,16 @@ def _as_rows(rows: pl.DataFrame, answers: Answers, entry: Entry, fold: int | Non
     ).select(list(SCHEMA))
 
 
-def _view(view: Projection | None, rows: pl.DataFrame) -> dict[str, Any]:
+def _inputs(rows: pl.DataFrame) -> list[int]:
+    return rows["input"].unique().sort().to_list()
+
+
+def _view(view: Projection | None, rows: pl.DataFrame, chosen: bool) -> dict[str, Any]:
     """What is told of a projection."""
     if view is None:
         return {"shown": 0, "of": rows.height, "perplexity": None, "model": "", "reason": "not asked for"}
     folds = rows["model_fold"].drop_nulls().unique().to_list()
-    model = f", as the model of fold {folds[0]} sees them" if len(folds) == 1 else ""
+    why = " (the best on its validation clips)" if chosen else ""
+    model = f", as the model of fold {folds[0]} sees them{why}" if len(folds) == 1 else ""
     return {"shown": len(view.rows), "of": rows.height, "perplexity": view.perplexity, "model": model,
             "reason": view.reason}  # fmt: skip

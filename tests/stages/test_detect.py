@@ -16,7 +16,7 @@ from birdssl.artifacts.artifact import open_artifact
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.settings.detect import DetectSettings
 from birdssl.settings.run import RunOptions
-from birdssl.stages.detect import Detect
+from birdssl.stages.detect import Detect, offset_text
 from birdssl.stages.runner import Outcome, run
 
 TONES = [("low", 6.0, 8.0), ("high", 14.0, 16.5), ("low", 16.5, 17.5)]
@@ -99,6 +99,21 @@ def test_one_or_two_workers_give_the_same_bytes(card: Path, tmp_path: Path, mode
     rejects = open_artifact(tmp_path / "one").rejects()
     assert rejects["name"].to_list() == ["card/bad.wav"]
     assert detect([card], tmp_path / "one", model).summary["did_nothing"]
+
+
+def test_an_update_leaves_what_a_fresh_run_makes(card: Path, tmp_path: Path, model: Path) -> None:
+    detect([card], tmp_path / "out", model)
+    (card / "A_20260312_053000+0100.wav").write_bytes(b"RIFF of nothing")
+    write_sound(card / "new.wav", sound(3.0, [("high", 1.0, 2.0)]))
+    detect([card], tmp_path / "out", model, update=True)
+    detect([card], tmp_path / "fresh", model)
+    assert folder_bytes(tmp_path / "out") == folder_bytes(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize(("minutes", "text"), [(60, "+01:00"), (-210, "-03:30"), (0, "+00:00"), (None, None)])
+def test_utc_offsets_are_written_as_iso_8601_has_them(minutes: int | None, text: str | None) -> None:
+    table = pl.DataFrame({"utc_offset": [minutes]}, schema={"utc_offset": pl.Int16})
+    assert table.select(offset_text()).item() == text
 
 
 def test_threshold_is_given_or_the_models(card: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from birdssl.models.heads import Head, build_head
 from birdssl.models.initial import seeded_weights
 from birdssl.models.registry import build_encoder
 from birdssl.seeds import generator
+from birdssl.training.precision import fixed_numerics
 from birdssl.training.saved_model import ModelSpec, prepare, save_model
 
 RATE = 16_000
@@ -50,11 +51,12 @@ def networks() -> tuple[Encoder, Head]:
         encoder = build_encoder("simplecnn", height=FRONT.height, width=FRONT.width)
         head = build_head("simplecnn", encoder.features, len(CLASSES)).eval()
     optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=2e-3)
-    for _ in range(30):
-        optimiser.zero_grad()
-        loss = torch.nn.functional.cross_entropy(head(encoder(images)), torch.tensor(labels), label_smoothing=0.1)
-        loss.backward()
-        optimiser.step()
+    with fixed_numerics(1):  # threads wait for each other where processes share the cores
+        for _ in range(30):
+            optimiser.zero_grad()
+            loss = torch.nn.functional.cross_entropy(head(encoder(images)), torch.tensor(labels), label_smoothing=0.1)
+            loss.backward()
+            optimiser.step()
     return encoder.eval(), head
 
 

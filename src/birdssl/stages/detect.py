@@ -118,6 +118,8 @@ class Detect(Stage[DetectSettings]):
 
     def work(self, unit: Unit) -> Result:
         """Score one recording and write its Raven table."""
+        path = self.out / RAVEN / f"{unit.payload.name}.Table.1.selections.txt"
+        path.unlink(missing_ok=True)  # an update may find the recording broken by now
         if isinstance(unit.payload, Refused):
             raise BadInput(unit.payload.reason)
         recording: Recording = unit.payload
@@ -127,7 +129,7 @@ class Detect(Stage[DetectSettings]):
             key=lambda item: (item.start, item.label, -1 if item.channel is None else item.channel),
         )
         table = raven_table(found, network.frontend.f_min, network.frontend.top_frequency)
-        write_text(self.out / RAVEN / f"{recording.name}.Table.1.selections.txt", table)
+        write_text(path, table)
         return Result(_rows(recording, found))
 
     def _channels(self, recording: Recording) -> list[int | None]:
@@ -188,7 +190,7 @@ class Detect(Stage[DetectSettings]):
         """Write detections.csv and count detections by class."""
         times = pl.col("time").dt.to_string("%Y-%m-%dT%H:%M:%S%.3f")
         with atomic_path(self.out / CSV) as part:
-            manifest.with_columns(times, _offset_text(), pl.col("score").round(4)).collect().write_csv(part)
+            manifest.with_columns(times, offset_text(), pl.col("score").round(4)).collect().write_csv(part)
         counts = manifest.group_by("label").len().sort("len", "label", descending=[True, False]).collect()
         return {"detections": dict(counts.iter_rows())}
 
@@ -207,7 +209,7 @@ def _exact_seconds(path: Path) -> float:
     return frames / info.rate
 
 
-def _offset_text() -> pl.Expr:
+def offset_text() -> pl.Expr:
     """Minutes east of UTC as ISO 8601 writes them, such as "+01:00"."""
     minutes = pl.col("utc_offset").cast(pl.Int32)
     sign = pl.when(minutes < 0).then(pl.lit("-")).otherwise(pl.lit("+"))

@@ -38,7 +38,9 @@ class RenderSettings(Settings):
     size: int | None = setting(None, "Height and width of a picture, in pixels, in one.", ge=8, le=4096, short="-s")
     height: int | None = setting(None, f"Height of a picture, in pixels; {PIXELS} if not given.", ge=8, le=4096)
     width: int | None = setting(None, f"Width of a picture, in pixels; {PIXELS} if not given.", ge=8, le=4096)
-    shard_rows: int = setting(512, "Clips in one shard, the unit of work.", ge=1, le=1_000_000)
+    shard_rows: int = setting(
+        512, "Rows in one shard, the unit of work; a clip's copies and views stay with it.", ge=1, le=1_000_000
+    )
     png: bool = setting(False, "Write each picture as a PNG file as well, in a folder for each class.")
     sheet: int = setting(12, "Clips of each class on its contact sheet; 0 for no sheets.", ge=0, le=200)
 

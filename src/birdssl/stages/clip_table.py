@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +56,31 @@ def merged_facts(artifacts: Sequence[Artifact]) -> dict[str, Any]:
 def block_units(
     table: pl.DataFrame, artifacts: Sequence[Artifact], rows: int, bytes_per_row: int, name: str
 ) -> list[Unit]:
-    """Units of `rows` rows each, named "<name>-00000" and so on; the payload is the block.
+    """Units of up to `rows` rows each, named "<name>-00000" and so on; the payload is the block.
 
-    A block's identity covers its rows and the contents of its recordings, so that an update renews only blocks that
-    have changed.
+    A clip stays with its copies and views, so a block is longer than `rows` where one clip's alone are. A block's
+    identity covers its rows and the contents of its recordings, so that an update renews only blocks that have changed.
     """
     contents = recording_contents(artifacts)
     units = []
-    for number, start in enumerate(range(0, table.height, rows)):
-        block = table.slice(start, rows)
+    for number, (start, end) in enumerate(_family_blocks(table, rows)):
+        block = table.slice(start, end - start)
         identity = _block_digest(block, contents)
         units.append(Unit(f"{name}-{number:05d}", identity, block, bytes_per_row * block.height))
     return units
+
+
+def _family_blocks(table: pl.DataFrame, rows: int) -> Iterator[tuple[int, int]]:
+    """First row and end of each block: runs of rows of one clip, joined as far as they fit."""
+    family = table.select(pl.coalesce("parent", "id").rle_id().alias("family"))["family"]
+    ends = [*(family.diff().fill_null(0) != 0).arg_true().to_list(), table.height]
+    start = end = 0
+    for following in ends:
+        if following - start > rows and end > start:
+            yield start, end
+            start = end
+        end = following
+    yield start, end
 
 
 def recording_contents(artifacts: Sequence[Artifact]) -> dict[str, str]:

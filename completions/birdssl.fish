@@ -136,7 +136,7 @@ complete -c birdssl -n '__birdssl_verb render' -l normalise -x -a 'clip range' -
 complete -c birdssl -n '__birdssl_verb render' -s s -l size -x -d 'Height and width of a picture, in pixels, in one'
 complete -c birdssl -n '__birdssl_verb render' -l height -x -d 'Height of a picture, in pixels'
 complete -c birdssl -n '__birdssl_verb render' -l width -x -d 'Width of a picture, in pixels'
-complete -c birdssl -n '__birdssl_verb render' -l shard-rows -x -d 'Clips in one shard, the unit of work'
+complete -c birdssl -n '__birdssl_verb render' -l shard-rows -x -d 'Rows in one shard, the unit of work'
 complete -c birdssl -n '__birdssl_verb render' -l png -d 'Write each picture as a PNG file as well, in a folder for each class'
 complete -c birdssl -n '__birdssl_verb render' -l sheet -x -d 'Clips of each class on its contact sheet'
 complete -c birdssl -n '__birdssl_verb render' -s o -l out -x -a '(__fish_complete_directories)' -d 'Directory to write'

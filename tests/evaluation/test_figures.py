@@ -1,0 +1,76 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from birdssl.evaluation import album, figures
+from birdssl.evaluation.figures import Bar
+
+HARD_NAMES = [
+    "$x^2$",
+    "_under",
+    "a<b>&c",
+    "鳥 <no glyph>",
+    "a name that is much too long for any legend to hold it all",
+]
+
+
+def size(png: bytes) -> tuple[int, int]:
+    return Image.open(io.BytesIO(png)).size
+
+
+def test_pictures_take_any_name_without_a_warning():
+    """Warnings are errors here: mathematics, hidden legend entries and missing glyphs would each raise one."""
+    bars = [Bar(name, 0.5, 0.2, 0.9, "3 clips", (0.4, 0.6)) for name in HARD_NAMES]
+    truth = np.arange(50) % 5
+    for png in (
+        figures.comparison(bars, 0.2),
+        figures.recall(bars),
+        figures.confusion(np.eye(5, 6, dtype=np.int64), HARD_NAMES, [*HARD_NAMES, "rain"]),
+        figures.scatter(np.random.default_rng(0).normal(size=(50, 2)), truth, HARD_NAMES),
+    ):
+        assert png.startswith(b"\x89PNG")
+
+
+def test_the_same_picture_is_the_same_bytes():
+    bars = [Bar("a", 0.5, 0.2, 0.9)]
+    assert figures.comparison(bars, 0.2) == figures.comparison(bars, 0.2)
+
+
+def test_values_that_are_missing_leave_gaps():
+    assert figures.recall([Bar("no clips", float("nan")), Bar("one origin", 1.0)])
+    assert figures.comparison([Bar("a", 0.5)], float("nan"))
+    assert figures.confusion(np.zeros((2, 2), np.int64), ["a", "b"], ["a", "b"])
+
+
+@pytest.mark.parametrize("classes", [2, 12, 50])
+def test_a_confusion_matrix_grows_with_its_classes_and_its_diagonal_is_dark(classes):
+    names = [f"c{number}" for number in range(classes)]
+    png = figures.confusion(7 * np.eye(classes, dtype=np.int64), names, names)
+    grey = np.asarray(Image.open(io.BytesIO(png)).convert("L"))
+    assert size(png)[0] >= 720
+    assert (grey < 60).mean() > 0.4 / classes * 0.3
+
+
+def test_more_classes_than_colours_change_their_markers():
+    count = len(figures.COLOURS) + 3
+    png = figures.scatter(
+        np.random.default_rng(0).normal(size=(count, 2)), np.arange(count), [str(n) for n in range(count)]
+    )
+    assert png.startswith(b"\x89PNG")
+
+
+def test_the_palette_has_no_two_colours_of_one_lightness_and_hue():
+    """Okabe and Ito's set: any two differ by far more than a printed grey or a colour-blind eye would merge."""
+    values = np.array([[int(colour[place : place + 2], 16) for place in (1, 3, 5)] for colour in figures.COLOURS])
+    apart = np.linalg.norm(values[:, None] - values[None].astype(float), axis=2)
+    assert apart[~np.eye(len(values), dtype=bool)].min() > 50
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("VICReg, 20 %", "02-vicreg-20"), ("../etc", "02-etc"), ("鳥", "02"), ("a" * 99, "02-" + "a" * 57)],
+)
+def test_file_names_of_systems_are_plain(name, file):
+    assert album.slug(name, 2) == file

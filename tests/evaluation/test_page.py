@@ -1,0 +1,135 @@
+import copy
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from birdssl.evaluation.page import render_page
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (960).to_bytes(4, "big") + (480).to_bytes(4, "big")
+NAMES = ["plain", '"><img src=x onerror=alert(1)>']
+
+
+def interval(value, low=None, high=None, why=None):
+    return {"value": value, "low": low, "high": high} | ({"why_no_interval": why} if why else {})
+
+
+def system(name, value, **changes):
+    return {
+        "name": name, "baseline": False, "clips": 20, "origins": 9, "balanced_accuracy": interval(value, 0.3, 0.8),
+        "draws_without_a_class": 0, "how": ["By hand & by <eye>."],
+        "folds": {"fold": [None], "balanced_accuracy": [value], "mean": value, "deviation": None, "same_clips": True},
+        "recall": [{"class": "wren", "clips": 20, "origins": 9, **interval(value, 0.3, 0.8)},
+                   {"class": "owl", "clips": 0, "origins": 0, **interval(None, why="no clips")}],
+        "confusion": {"rows": ["wren", "owl"], "columns": ["wren", "owl"], "counts": [[20, 0], [0, 0]]},
+        "silhouette": {"value": -0.25, "reason": None, "clips": 20},
+        "projection": {"shown": 9, "of": 20, "perplexity": 3.0, "model": "", "reason": None},
+        "figures": {"recall": "r.png", "confusion": "c.png", "projection": "p.png"}, **changes,
+    }  # fmt: skip
+
+
+def results(*systems, **changes):
+    return {
+        "birdssl": "0.1.0", "on": "test", "checked": True, "settings": {"seed": 0, "draws": 100, "level": 0.9},
+        "chance": {"balanced_accuracy": 0.5, "classes": 2}, "systems": list(systems), "comparisons": [], "notes": [],
+        "left_out": [], "figures": {"comparison": "all.png"},
+        "data": {"clips": 20, "origins": 9, "other_answers": [],
+                 "classes": [{"class": "wren", "clips": 20, "origins": 9}, {"class": "owl", "clips": 0, "origins": 0}]},
+        **changes,
+    }  # fmt: skip
+
+
+def page(found):
+    pictures = dict.fromkeys(("all.png", "r.png", "c.png", "p.png"), PNG)
+    return render_page(found, pictures, {"command": "birdssl evaluate 'a b' -o again", "inputs": []})
+
+
+def words(text):
+    return " ".join(re.sub(r"<[^>]+>", " ", re.sub(r"<style>.*?</style>", "", text, flags=re.S)).split())
+
+
+class Tags(HTMLParser):
+    """Names of all attributes, and the number of pictures."""
+
+    def __init__(self):
+        super().__init__()
+        self.attributes, self.images = [], 0
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [name for name, _ in attrs]
+        self.images += tag == "img"
+
+
+def test_hostile_names_stay_text():
+    found = results(*(system(name, 0.5) for name in NAMES), notes=["<script>1</script>"])
+    found["data"]["classes"][0]["class"] = found["systems"][0]["recall"][0]["class"] = "</style><script>2</script>"
+    text = page(found)
+    assert "<script" not in text
+    assert text.count("<style>") == text.count("</style>") == 1
+    tags = Tags()
+    tags.feed(text)
+    assert not [name for name in tags.attributes if name.startswith("on")]
+    assert tags.images == 5  # the comparison, and two pictures a system: none from a name
+    assert "&lt;script&gt;1&lt;/script&gt;" in text
+
+
+def test_one_system_is_told_in_a_sentence():
+    text = words(page(results(system("VICReg", 0.512))))
+    assert "VICReg reaches a balanced accuracy of 51.2 % (30.0 to 80.0 %); chance is 50.0 %." in text
+    assert "Scored on 20 held-out test clips from 9 origins, in 1 class." in text
+    assert "90 % interval" in text
+    assert "−0.250" in text
+    assert "t-SNE of 9 of 20 clips" in text
+    assert "By hand &amp; by &lt;eye&gt;." in text
+
+
+def test_what_is_missing_is_said_and_not_left_blank():
+    bare = system("a", 1.0, balanced_accuracy=interval(1.0, why="all 9 origins agree"))
+    bare["projection"] = {"shown": 0, "of": 3, "perplexity": 0.0, "model": "", "reason": "too few"}
+    bare["silhouette"] = {"value": None, "reason": "needs two classes", "clips": 3}
+    bare["figures"] = {**bare["figures"], "projection": None}
+    text = words(page(results(bare)))
+    for sentence in ("none: all 9 origins agree", "needs two classes", "too few.", "none: no clips"):
+        assert sentence in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "low", "high", "shown"),
+    [("b above a by 9.0 points (+1.0 to +17.0)", 0.01, 0.17, True),
+     ("no difference shown between b and a: +3.0 points (-1.0 to +7.0)", -0.01, 0.07, False)],
+)  # fmt: skip
+def test_verdicts_stand_first_and_shown_differences_stand_out(verdict, low, high, shown):
+    pair = {"first": "b", "second": "a", "clips": 20, "origins": 9, "difference": interval(0.05, low, high),
+            "verdict": verdict, "folds": None}  # fmt: skip
+    text = page(results(system("a", 0.4), system("b", 0.45), comparisons=[pair]))
+    assert ('<li class="shown">' in text) is shown
+    assert verdict[1:8] in words(text)
+    assert "−1.0 to +7.0" in text or shown
+
+
+def test_folds_and_their_tests_are_shown_where_there_are_some():
+    both = []
+    for name in ("a", "b"):
+        made = system(name, 0.4)
+        made["folds"] = {
+            "fold": [0, 1],
+            "balanced_accuracy": [0.3, 0.5],
+            "mean": 0.4,
+            "deviation": 0.1414,
+            "same_clips": True,
+        }
+        both.append(made)
+    pair = {"first": "b", "second": "a", "clips": 20, "origins": 9, "difference": interval(0.0, -0.1, 0.1),
+            "verdict": "no difference shown between b and a: +0.0 points (-10.0 to +10.0)",
+            "folds": {"folds": 2, "difference": 0.0, "p": 0.5, "p_corrected": None}}  # fmt: skip
+    text = words(page(results(*both, comparisons=[pair])))
+    assert "40.0 ± 14.1 % (2)" in text
+    assert "t-test over folds, p" in text
+    assert "0.500" in text
+
+
+def test_a_result_without_a_part_is_an_error_not_a_blank():
+    broken = copy.deepcopy(results(system("a", 0.4)))
+    del broken["systems"][0]["silhouette"]
+    with pytest.raises(Exception, match="silhouette"):
+        page(broken)

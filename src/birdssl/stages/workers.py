@@ -27,7 +27,7 @@ def execute(stage: Stage[Any], units: list[Unit], jobs: int) -> Iterator[Unit]:
     if not stage.parallel:
         for unit in units:
             yield do_unit(stage, unit)
-    elif jobs == 1 or len(units) == 1:
+    elif jobs == 1 or len(units) <= 1:  # none are left when only the joining was interrupted
         with threadpool_limits(1):
             for unit in units:
                 yield do_unit(stage, unit)

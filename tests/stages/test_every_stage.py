@@ -82,7 +82,9 @@ def same_bytes(one: Path, other: Path) -> None:
     """Assert the promise, naming the files that break it."""
     left, right = folder_bytes(one), folder_bytes(other)
     assert left.keys() == right.keys()
-    assert [name for name in left if left[name] != right[name]] == []
+    different = [name for name in left if left[name] != right[name]]
+    texts = {name: (left[name].decode(), right[name].decode()) for name in different if name.endswith(".json")}
+    assert different == [], f"in {one} and {other}: {texts}"
 
 
 def test_every_verb_is_here():

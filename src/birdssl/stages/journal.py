@@ -15,10 +15,11 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from birdssl.artifacts.artifact import MANIFEST, REJECTS, UNITS
-from birdssl.artifacts.atomic import atomic_path, write_json, write_table
+from birdssl.artifacts.atomic import atomic_path, write_table
 from birdssl.stages.contract import WORK, Reject, Result, Unit
 
 ROW_GROUP = 16_384  # rows held in memory while joining; one Parquet row group
+NOTE = "birdssl"  # key of a journal entry's metadata
 REJECT_SCHEMA = {"name": pl.String, "where": pl.String, "reason": pl.String}
 UNIT_SCHEMA = {"key": pl.String, "identity": pl.String, "rows": pl.Int64, "rejects": pl.Int64}
 
@@ -58,25 +59,23 @@ class Journal:
         return dict(zip(table["key"].to_list(), table["identity"].to_list(), strict=True))
 
     def _entry(self, unit: Unit) -> Path:
-        return self.folder / hashlib.blake2b(unit.key.encode(), digest_size=16).hexdigest()
+        return self.folder / f"{hashlib.blake2b(unit.key.encode(), digest_size=16).hexdigest()}.parquet"
 
     def write(self, unit: Unit, result: Result) -> None:
-        """Record a unit as done; its rows first, so that a cut between the two leaves it undone."""
-        entry = self._entry(unit)
-        rows = 0 if result.rows is None else result.rows.height
-        if result.rows is not None and rows:
-            write_table(entry.with_suffix(".parquet"), result.rows)
+        """Record a unit as done: its rows, with what else there is to know in the file's metadata."""
         rejects = [[reject.name, reject.where, reject.reason] for reject in result.rejects]
-        write_json(entry.with_suffix(".json"),
-                   {"key": unit.key, "identity": unit.identity, "rows": rows, "rejects": rejects})  # fmt: skip
+        rows = result.rows if result.rows is not None else pl.DataFrame()
+        note = {"key": unit.key, "identity": unit.identity, "rows": rows.height, "rejects": rejects}
+        with atomic_path(self._entry(unit)) as part:
+            rows.write_parquet(part, metadata={NOTE: json.dumps(note)})
 
     def read(self, unit: Unit) -> dict[str, Any] | None:
-        """A unit's entry, or None when it isn't done, or was done from other contents."""
-        path = self._entry(unit).with_suffix(".json")
+        """A unit's note, or None when it isn't done, or was done from other contents."""
+        path = self._entry(unit)
         if not path.exists():
             return None
-        entry = json.loads(path.read_text(encoding="utf-8"))
-        return entry if entry["identity"] == unit.identity else None
+        note = json.loads(pl.read_parquet_metadata(path)[NOTE])
+        return note if note["identity"] == unit.identity else None
 
     def pending(self, units: list[Unit]) -> list[Unit]:
         """Units that are neither journalled nor unchanged since the previous run."""
@@ -115,7 +114,7 @@ class Journal:
     def _unit_tables(self, unit: Unit, unchanged: dict) -> tuple[pl.DataFrame | None, list[list[str]]]:
         entry = self.read(unit)
         if entry is not None:
-            rows = pl.read_parquet(self._entry(unit).with_suffix(".parquet")) if entry["rows"] else None
+            rows = pl.read_parquet(self._entry(unit)) if entry["rows"] else None
             return rows, entry["rejects"]
         row, rows_count, reject, reject_count = unchanged[unit.key, unit.identity]
         rows = pl.scan_parquet(self.previous / MANIFEST).slice(row, rows_count).collect() if rows_count else None

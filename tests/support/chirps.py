@@ -17,8 +17,8 @@ from birdssl.seeds import generator
 
 HEIGHT, WIDTH = 104, 48  # pixels; SimpleCNN needs 100 x 32
 FRONT = Frontend(16000, 1.0, n_fft=512, hop=256, n_mels=64, height=HEIGHT, width=WIDTH)
-SHIFTS = (-0.12, -0.06, -0.03, 0.03, 0.06, 0.12)  # of the picture's height
-STRETCHES = (0.7, 0.8, 0.9, 1.1, 1.2, 1.3)
+SHIFTS = (-0.16, -0.12, -0.08, 0.08, 0.12, 0.16)  # of the height
+STRETCHES = (0.7, 0.8, 1.2, 1.3)
 Calls = list[tuple[float, float, float, float]]
 
 
@@ -53,7 +53,7 @@ def view_pictures(clip: int) -> list[Any]:
         change = (
             {"shift": rng.choice(SHIFTS)},
             {"stretch": rng.choice(STRETCHES)},
-            {"noise": rng.uniform(0.4, 1.0)},
+            {"noise": rng.uniform(0.6, 1.2)},
         )[kind]
         found.append(picture(calls_of(clip), rng, **change))
     return found

@@ -47,7 +47,7 @@ class EvaluateSettings(Settings):
     )
     draws: int = setting(2000, "Draws of origins for the intervals.", ge=100, le=1_000_000)
     level: float = setting(0.95, "Level of the intervals.", ge=0.5, le=0.999)
-    projection_clips: int = setting(2000, "Most clips in a t-SNE picture; 0 for no picture.", ge=0, le=20_000)
+    projection_clips: int = setting(1000, "Most clips in a t-SNE picture; 0 for no picture.", ge=0, le=20_000)
     seed: int = setting(1030, "Decides draws, pictures and the classifiers' inner folds.", ge=0)
 
     @model_validator(mode="after")

@@ -141,12 +141,14 @@ class Evaluate(Stage[EvaluateSettings]):
         """Score all answers and write numbers, pictures and the page."""
         answers = manifest.collect()
         doubt = Doubt(self.settings.seed, self.settings.draws, self.settings.level)
+        with threadpool_limits(1):
+            scores = score(answers, self.classes, doubt, self.settings.baseline)
         results = {
             "schema": 1,
             "birdssl": __version__,
             "on": self.settings.on,
             "settings": {"seed": doubt.seed, "draws": doubt.draws, "level": doubt.level},
-            **score(answers, self.classes, doubt, self.settings.baseline),
+            **scores,
         }
         told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((self.out / "models").glob("*.json"))]
         results["left_out"] = left_out_in_all(told, self.settings.on)

@@ -1,8 +1,11 @@
 """What several rooms' tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; as `birdssl` does
 
 
 @pytest.fixture(scope="session")

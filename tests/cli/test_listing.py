@@ -38,7 +38,8 @@ card/EVENING.WAV,1.5,,2024-05-18T18:30:00.500000,1,false,
 def stage(folder: Path, rows: dict[str, Any], state: str = COMPLETE) -> Path:
     """A stage's directory with these rows, and two rejects."""
     counts = {"units": 3, "rows": 3, "rejects": 2}
-    frame = pl.DataFrame(rows, schema_overrides={"empty": pl.String})
+    kinds = {"empty": pl.String, "vector": pl.Array(pl.Float32, 8)}
+    frame = pl.DataFrame(rows, schema_overrides={name: kinds[name] for name in rows if name in kinds})
     rejects = {"name": ["x.wav", "y.wav"], "where": ["", "12 s"], "reason": ["cut short", "silent"]}
     write_table(folder / "manifest.parquet", frame)
     write_table(folder / "rejects.parquet", pl.DataFrame(rejects))
@@ -70,6 +71,14 @@ def test_json_lines_keep_lists_and_nulls(birdssl, clips):
     assert rows[0]["labels"] == ["wren", "robin"]
     assert rows[0]["time"] == "2024-05-18T05:30:00"
     assert (rows[2]["time"], rows[2]["fold"], rows[2]["start"]) == (None, None, 1 / 3)
+
+
+def test_a_vector_is_counted_in_a_table_and_whole_elsewhere(birdssl, tmp_path: Path):
+    stage(tmp_path / "embedded", {"id": ["a"], "vector": [[0.5] * 8]})
+    assert birdssl("ls embedded").out == "id  vector\na   8 numbers\n"
+    assert birdssl("ls embedded -f csv").out == f"id,vector\na,{';'.join(['0.5'] * 8)}\n"
+    printed = birdssl("ls embedded -w vector=1")
+    assert printed.err == "error: --where 'vector=1': vector holds vectors, which can't be compared\n"
 
 
 @pytest.mark.parametrize(

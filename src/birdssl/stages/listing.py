@@ -137,8 +137,10 @@ def _condition(text: str, schema: pl.Schema) -> pl.Expr:
             sign, (name, value) = other, (part.strip() for part in text.split(other, 1))
     kind = schema[_known(name, schema)]
     column = pl.col(name)
-    if isinstance(kind, pl.List):
+    if isinstance(kind, pl.List) and not kind.inner.is_numeric():
         return _in_list(column, sign, value, text)
+    if kind.is_nested():
+        raise UsageError(f"--where {text!r}: {name} holds vectors, which can't be compared")
     if value == "":
         if sign not in ("=", "!="):
             raise UsageError(f"--where {text!r}: {sign} needs a value")

@@ -86,6 +86,9 @@ def test_a_pretrained_start_is_kept_whole_when_frozen(labels: Path, encoder: Pat
     before, after = (load_file(folder / "encoder.safetensors") for folder in (encoder, tmp_path / "out"))
     assert all(before[name].equal(after[name]) for name in before)
     assert outcome.summary["overlap"] == 0
+    finetune([labels], tmp_path / "files", start=str(encoder), freeze=True, memory_budget=0)  # nothing is held
+    held, read = (pl.read_csv(tmp_path / name / "history.csv") for name in ("out", "files"))
+    assert held["validation_loss"].to_list() == pytest.approx(read["validation_loss"].to_list(), rel=1e-3)
     free = finetune([labels], tmp_path / "free", start=str(encoder))
     assert free.exit_code == 0
     moved = load_file(tmp_path / "free" / "encoder.safetensors")

@@ -24,10 +24,10 @@ from birdssl.models.initial import seeded_weights
 from birdssl.models.registry import build_encoder
 from birdssl.seeds import derive
 from birdssl.settings.finetune import FinetuneSettings
-from birdssl.stages.contract import Result, Source, Stage, Unit, inherit
+from birdssl.stages.contract import Result, Source, Stage, Unit, inherit, relative
 from birdssl.stages.inference import model_source
 from birdssl.stages.training import HISTORY, optimiser_plan, read_provenance, schedule, training_identity
-from birdssl.training.finetuning import Classifier, Finetuning
+from birdssl.training.finetuning import Classifier, Embedded, Finetuning
 from birdssl.training.history import write_history
 from birdssl.training.images import hold_images
 from birdssl.training.joined import SOURCE, Joined, differing, join
@@ -64,6 +64,11 @@ class Finetune(Stage[FinetuneSettings]):
     def start(self) -> Path | None:
         """The model to start from; None for a random or an ImageNet start."""
         return None if self.settings.start in (RANDOM, IMAGENET) else Path(self.settings.start)
+
+    def recorded_settings(self) -> dict[str, Any]:
+        """As every stage's; `start` may be a word or a path."""
+        values = super().recorded_settings()
+        return values if self.start is None else {**values, "start": relative(self.start, self.out)}
 
     @cached_property
     def started(self) -> SavedModel | None:
@@ -229,7 +234,12 @@ class Finetune(Stage[FinetuneSettings]):
         log.info(
             "%d rows to train on, %d for validation, %d classes", len(training), len(validation), len(self.classes)
         )
-        return Finetuning(network, images, training, validation, torch.tensor(targets(rows, self.classes)), self.batch)
+        numbers = torch.tensor(targets(rows, self.classes))
+        size = 4 * rows.height * network.encoder.features / 2**30
+        if not self.settings.freeze or size > self.settings.memory_budget:
+            return Finetuning(network, images, training, validation, numbers, self.batch)
+        embedded = Embedded(images, network.encoder, self.batch)
+        return Finetuning(network.head, embedded, training, validation, numbers, self.batch)
 
     def _save(self, network: Classifier, trained: Trained, session: Session) -> None:
         provenance = {

@@ -35,6 +35,25 @@ class Classifier(nn.Module):
         return self.head(self.encoder(images))
 
 
+class Embedded(Images):
+    """What an encoder makes of images, computed once and held: a frozen encoder gives the same in every epoch."""
+
+    ahead = False
+
+    def __init__(self, images: Images, encoder: Encoder, batch: int) -> None:
+        """In eval mode and fp32, on the device that the images come to."""
+        self.count = images.count
+        device = images.take(torch.arange(1)).device
+        encoder.to(device).eval()
+        with torch.no_grad():
+            parts = [encoder(images.take(rows)) for rows in even_batches(images.count, batch)]
+        self.embeddings = torch.cat(parts)
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Embeddings numbered `rows` (B,) as (B, features)."""
+        return self.embeddings[rows.to(self.embeddings.device)]
+
+
 class Finetuning(Task):
     """Single-label classification; the first epoch with the best validation balanced accuracy is kept."""
 
@@ -43,10 +62,13 @@ class Finetuning(Task):
     shown: ClassVar[tuple[str, ...]] = ("loss", "validation_loss", "validation_balanced_accuracy")
 
     def __init__(
-        self, network: Classifier, images: Images, training: Tensor, validation: Tensor, targets: Tensor, batch: int
+        self, network: nn.Module, images: Images, training: Tensor, validation: Tensor, targets: Tensor, batch: int
     ) -> None:
-        """`training` and `validation` number images (copies may repeat), `targets` (N,) is each image's class."""
-        self.network: Classifier = network
+        """`network` takes what `images` gives: a `Classifier`, or a head alone over `Embedded` images.
+
+        `training` and `validation` number images (copies may repeat), `targets` (N,) is each image's class.
+        """
+        self.network = network
         self.images, self.training, self.validation, self.batch = images, training, validation, batch
         self.targets = targets
         self.items, self.ahead = len(training), images.ahead

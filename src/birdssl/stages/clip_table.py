@@ -80,7 +80,8 @@ def _family_blocks(table: pl.DataFrame, rows: int) -> Iterator[tuple[int, int]]:
             yield start, end
             start = end
         end = following
-    yield start, end
+    if end > start:
+        yield start, end
 
 
 def recording_contents(artifacts: Sequence[Artifact]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Settings of `birdssl evaluate`."""
 
+from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
@@ -36,7 +37,7 @@ class EvaluateSettings(Settings):
         None,
         "Classifier trained here on every input's embeddings, in place of heads. Default: linear, where no head is.",
     )
-    train_ids: list[str] = setting(
+    train_ids: list[Path] = setting(
         [],
         "OUT of finetune whose training clips these classifiers learn from, so that few labels are the same few; "
         "one for each fold.",

@@ -16,7 +16,7 @@ import polars as pl
 from birdssl.artifacts.artifact import Artifact, open_artifact
 from birdssl.artifacts.manifest import CLIP_SCHEMA
 from birdssl.errors import IncompatibleError
-from birdssl.settings.base import Settings
+from birdssl.settings.base import Settings, plain_type
 from birdssl.settings.run import RunOptions
 
 S = TypeVar("S", bound=Settings)
@@ -104,6 +104,16 @@ class Stage(ABC, Generic[S]):
     @abstractmethod
     def work(self, unit: Unit) -> Result:
         """Do one unit: write its payload under `out`, atomically. BadInput rejects the unit as a whole."""
+
+    def recorded_settings(self) -> dict[str, Any]:
+        """The settings for stage.json; paths are written relative to OUT, so that they mean the same from anywhere."""
+        values = self.settings.record()
+        for name, field_ in type(self.settings).model_fields.items():
+            kind, is_list, _ = plain_type(field_)
+            value = getattr(self.settings, name)
+            if kind is Path and value is not None:
+                values[name] = [relative(path, self.out) for path in value] if is_list else relative(value, self.out)
+        return values
 
     def facts(self) -> dict[str, Any]:
         """Values that later stages inherit; called after `plan`."""

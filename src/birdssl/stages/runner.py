@@ -190,7 +190,7 @@ def _new_record(stage: Stage[Any], units: list[Unit]) -> StageRecord:
         verb=stage.verb,
         version=__version__,
         state=RUNNING,
-        settings=stage.settings.record(),
+        settings=stage.recorded_settings(),
         inputs=inputs,
         plan=plan_digest(units),
     )

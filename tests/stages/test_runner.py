@@ -248,3 +248,15 @@ def test_manifests_larger_than_a_row_group_join_whole(tmp_path: Path):
     table = pl.read_parquet(tmp_path / "rows.parquet")
     assert table["value"].to_list() == [n for n in range(6) for _ in range(7000)]
     assert ROW_GROUP < 42_000
+
+
+def test_long_vectors_are_joined_in_smaller_groups(tmp_path: Path):
+    from birdssl.stages.journal import GROUP_VALUES, group_rows, write_rows
+
+    schema = {"id": pl.Int64, "vector": pl.Array(pl.Float32, GROUP_VALUES // 4)}
+    assert group_rows(schema) == 4
+    assert group_rows({"id": pl.Int64}) > 4
+    small = {"id": pl.Int64, "vector": pl.Array(pl.Float32, 3)}
+    frames = (pl.DataFrame({"id": [n], "vector": [[n, n, n]]}, schema=small) for n in range(5))
+    assert write_rows(tmp_path / "rows.parquet", frames, small) == 5
+    assert pl.read_parquet(tmp_path / "rows.parquet")["vector"].to_list() == [[n, n, n] for n in range(5)]

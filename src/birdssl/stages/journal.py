@@ -6,6 +6,7 @@ one, their rows are joined in the order of the plan; that order, not the order o
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,8 @@ from birdssl.artifacts.artifact import MANIFEST, REJECTS, UNITS
 from birdssl.artifacts.atomic import atomic_path, write_table
 from birdssl.stages.contract import WORK, Reject, Result, Unit
 
-ROW_GROUP = 16_384  # rows held in memory while joining; one Parquet row group
+ROW_GROUP = 16_384  # rows held in memory while joining, and in one Parquet row group, when rows are short
+GROUP_VALUES = 1 << 24  # numbers in the vectors of one row group; long vectors make groups of fewer rows
 NOTE = "birdssl"  # key of a journal entry's metadata
 REJECT_SCHEMA = {"name": pl.String, "where": pl.String, "reason": pl.String}
 UNIT_SCHEMA = {"key": pl.String, "identity": pl.String, "rows": pl.Int64, "rejects": pl.Int64}
@@ -128,21 +130,28 @@ def _unit_table(done: list[tuple[Unit, int, int]]) -> pl.DataFrame:
 
 
 def write_rows(path: Path, frames: Iterator[pl.DataFrame], schema: dict[str, Any]) -> int:
-    """Write frames one after the other to one Parquet file, holding about ROW_GROUP rows in memory."""
+    """Write frames one after the other to one Parquet file, holding about one row group in memory."""
     empty = pl.DataFrame(schema=schema)
+    group = group_rows(schema)
     total, held, waiting = 0, [empty], 0
     with atomic_path(path) as part, pq.ParquetWriter(part, empty.to_arrow().schema, compression="zstd") as writer:
         for frame in frames:
             held.append(frame.select(pl.col(name).cast(kind) for name, kind in schema.items()))
             total, waiting = total + frame.height, waiting + frame.height
-            if waiting >= ROW_GROUP:
+            if waiting >= group:
                 joined = pl.concat(held)
-                whole = waiting - waiting % ROW_GROUP
-                for start in range(0, whole, ROW_GROUP):
-                    writer.write_table(joined.slice(start, ROW_GROUP).rechunk().to_arrow())
+                whole = waiting - waiting % group
+                for start in range(0, whole, group):
+                    writer.write_table(joined.slice(start, group).rechunk().to_arrow())
                 held, waiting = [joined.slice(whole)], waiting - whole
         writer.write_table(pl.concat(held).rechunk().to_arrow())
     return total
+
+
+def group_rows(schema: dict[str, Any]) -> int:
+    """Rows in a row group: ROW_GROUP, or fewer where a row holds long vectors."""
+    values = sum(math.prod(kind.shape) for kind in schema.values() if isinstance(kind, pl.Array))
+    return min(ROW_GROUP, max(1, GROUP_VALUES // values)) if values else ROW_GROUP
 
 
 def reject_unit(unit: Unit, reason: str) -> Result:

@@ -172,7 +172,7 @@ _birdssl() {
         "evaluate --classes") :; return ;;
         "evaluate --baseline") :; return ;;
         "evaluate --probe") _birdssl_words "linear knn centroid"; return ;;
-        "evaluate --train-ids") :; return ;;
+        "evaluate --train-ids") _birdssl_paths -d; return ;;
         "evaluate --several-labels") _birdssl_words "refuse leave-out"; return ;;
         "evaluate --draws") :; return ;;
         "evaluate --level") :; return ;;

@@ -1,12 +1,14 @@
 """Recipes: what they expand to, what they refuse, and that cells share what they have in common."""
 
 import csv
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from toy import Double, DoubleSettings
 
+from birdssl.cli.verbs import VERBS as VERBS_OF_THE_CLI
 from birdssl.errors import NoInputError, UsageError
 from birdssl.settings.augment import AugmentSettings
 from birdssl.settings.detect import DetectSettings
@@ -17,7 +19,7 @@ from birdssl.settings.synth import SynthSettings
 from birdssl.stages.cells import Expansion, flag_words
 from birdssl.stages.contract import Unit
 from birdssl.stages.recipe import Recipe, fill, read_recipe, select
-from birdssl.stages.recipe_run import place_in, run_recipe
+from birdssl.stages.recipe_run import find_recipe, place_in, run_recipe
 
 
 class DoubleAll(Double):
@@ -245,3 +247,20 @@ def test_inputs_of_the_command_line_are_checked(tmp_path: Path, numbers: Path) -
     for wrong in ("fold=1", "factor=4", "factor"):
         with pytest.raises(UsageError, match="--only"):
             start(tmp_path, numbers, only=[wrong])
+
+
+def test_shipped_recipes_go_by_their_names(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="one of birdssl's own: demo, .*p1"):
+        find_recipe(Path("p2"))
+    found = read_recipe(find_recipe(Path("p1")), VERBS_OF_THE_CLI)
+    assert len(found.cells()) == 4 * 5 * 4
+    steps = Expansion(found, VERBS_OF_THE_CLI, tmp_path / "runs", tmp_path).steps(found.cells())
+    counts = Counter(step.name for step in steps)
+    assert (counts["render"], counts["pretrain"], counts["finetune"], counts["folds"]) == (1, 40, 80, 16)
+    one = Expansion(found, VERBS_OF_THE_CLI, tmp_path / "runs", tmp_path).steps(
+        select(found, ["encoder=resnet50", "fold=0", "start=vicreg"])
+    )
+    assert [step.name for step in one] == [
+        "segment", "split", "augment", "render", "pretrain", "finetune", "embed", "evaluate", "folds",
+    ]  # fmt: skip
+    assert str(one[4].out) in one[5].command()

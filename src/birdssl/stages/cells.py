@@ -91,6 +91,7 @@ class Expansion:
     def __init__(self, recipe: Recipe, verbs: Mapping[str, Verb], out: Path, given: Path | None = None) -> None:
         self.recipe, self.verbs, self.out, self.given = recipe, verbs, out, given
         self.known: dict[str, Step] = {}
+        self._resolved: dict[tuple[Any, ...], Step] = {}
         self._open: list[str] = []
         self._digests: dict[Path, str] = {}
 
@@ -120,12 +121,20 @@ class Expansion:
     def resolve(self, name: str, cell: Cell) -> Step:
         """The step of a stage in a cell. Raises UsageError for circles, unknown references and settings."""
         entry = self.recipe.stages[name]
+        cell = {axis: value for axis, value in cell.items() if axis not in entry.over}
+        asked = (name, *cell.items())
+        if asked not in self._resolved:
+            self._resolved[asked] = self._guarded(entry, cell)
+        return self._resolved[asked]
+
+    def _guarded(self, entry: StageEntry, cell: Cell) -> Step:
+        name = entry.name
         if name in self._open:
             circle = " -> ".join([*self._open[self._open.index(name) :], name])
             raise UsageError(f"{self.recipe.path}: stages read each other in a circle: {circle}")
         self._open.append(name)
         try:
-            return self._resolve(entry, {axis: value for axis, value in cell.items() if axis not in entry.over})
+            return self._resolve(entry, cell)
         finally:
             self._open.pop()
 

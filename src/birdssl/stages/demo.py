@@ -13,11 +13,11 @@ from birdssl.settings.recipe import RecipeSettings
 from birdssl.settings.run import RunOptions
 from birdssl.stages.cells import Expansion, Step, Verb
 from birdssl.stages.recipe import read_recipe
-from birdssl.stages.recipe_run import run_recipe, run_steps
+from birdssl.stages.recipe_run import RECIPES, run_recipe, run_steps
 
 log = logging.getLogger(__name__)
 
-RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "demo.toml"
+RECIPE = RECIPES / "demo.toml"
 OUT = Path("birdssl-demo")
 MOST_JOBS = 8
 

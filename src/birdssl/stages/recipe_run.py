@@ -24,6 +24,7 @@ from birdssl.stages.runner import DONE, run
 
 log = logging.getLogger(__name__)
 
+RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 MARKER = "recipe.json"
 SCHEMA_VERSION = 1
 
@@ -36,7 +37,7 @@ def run_recipe(
         raise UsageError(f"give one recipe and at most one input, as in\n  {RecipeSettings.example}")
     if out is None:
         raise UsageError(f"-o OUT is missing: the folder that holds the runs, as in\n  {RecipeSettings.example}")
-    recipe = read_recipe(inputs[0], verbs)
+    recipe = read_recipe(find_recipe(inputs[0]), verbs)
     given = inputs[1] if len(inputs) == 2 else None
     if given is not None and not reads_input(recipe):
         raise UsageError(f"{recipe.path} reads nothing from the command line; leave {given} out")
@@ -51,6 +52,18 @@ def run_recipe(
     elif recipe.result_stage:
         print(table_text(result_rows(expansion)))
     return code
+
+
+def find_recipe(path: Path) -> Path:
+    """A recipe's file: the path itself, or, for a bare name such as `p1`, the recipe of that name in the package."""
+    shipped = {file.stem: file for file in RECIPES.glob("*.toml")}
+    if path.exists() or path.suffix or len(path.parts) != 1:
+        return path
+    if path.name not in shipped:
+        raise UsageError(
+            f"{path}: no such recipe; give a TOML file, or one of birdssl's own: {', '.join(sorted(shipped))}"
+        )
+    return shipped[path.name]
 
 
 def reads_input(recipe: Recipe) -> bool:

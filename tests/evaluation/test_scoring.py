@@ -101,3 +101,13 @@ def test_classes_with_one_origin_or_none_are_named():
 def test_many_systems_are_compared_with_the_first_only():
     assert len(pairs("abc")) == 3
     assert pairs([str(n) for n in range(ALL_PAIRS + 1)]) == [("0", str(n)) for n in range(1, ALL_PAIRS + 1)]
+
+
+def test_a_system_with_one_answer_for_all_is_named():
+    stuck = answers("stuck", [(*row, "frog") for row in TRUTH])
+    found = score(pl.concat([stuck, FAIR]), CLASSES, Doubt(seed=0))
+    sentences = [note for note in found["notes"] if "hardly learned" in note]
+    assert sentences == [
+        "stuck answers frog to 100% of the clips: it has hardly learned, so look at its training first."
+    ]
+    assert found["systems"][0]["balanced_accuracy"]["value"] == found["chance"]["balanced_accuracy"]

@@ -37,6 +37,8 @@ from birdssl.evaluation.metrics import ClassList, balanced_accuracy, chance, con
 ALL_PAIRS = 6
 # Below this many origins an interval is rough even after widening; the reader is told.
 FEW_ORIGINS = 20
+# A system that gives this share of the clips one answer has not learned to tell them apart.
+STUCK = 0.9
 
 
 @dataclass(frozen=True)
@@ -187,10 +189,22 @@ def notes(data: dict[str, Any], systems: Sequence[dict[str, Any]]) -> list[str]:
     absent = [row["class"] for row in data["classes"] if row["clips"] == 0]
     if absent:
         found.append(f"No clip to score, so left out of the mean: {', '.join(absent)}.")
+    found += [sentence for system in systems if (sentence := _stuck(system["name"], system["confusion"]))]
     counts = {system["clips"] for system in systems}
     if len(counts) > 1:
         found.append("The systems were not scored on the same clips; comparisons use the clips that both scored.")
     return found
+
+
+def _stuck(name: str, table: dict[str, Any]) -> str | None:
+    """A sentence on a system that gives nearly all clips one answer, though they are of several classes."""
+    counts = np.array(table["counts"])
+    answers, classes = counts.sum(axis=0), int((counts.sum(axis=1) > 0).sum())
+    share = answers.max() / answers.sum()
+    if classes < 2 or share < STUCK:
+        return None
+    answer = table["columns"][int(answers.argmax())]
+    return f"{name} answers {answer} to {share:.0%} of the clips: it has hardly learned, so look at its training first."
 
 
 def interval(found: Interval) -> dict[str, Any]:

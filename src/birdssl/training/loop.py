@@ -52,11 +52,21 @@ class Trained:
     best: int
 
 
-def make_fabric(device: torch.device, precision: str) -> Fabric:
-    """A Fabric for one process on `device`, in "fp32" or "bf16" (mixed: weights stay 32 bits wide)."""
+def make_fabric(device: torch.device, precision: str, processes: int = 1) -> Fabric:
+    """A Fabric on `device`, in "fp32" or "bf16" (mixed: weights stay 32 bits wide).
+
+    With several processes it is one of them, started by torchrun or by Slurm, whose variables say which; batches are
+    then shared out, and gradients averaged.
+    """
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    devices = [device.index or 0] if device.type == "cuda" else 1
-    fabric = Fabric(accelerator=device.type, devices=devices, precision=FABRIC_PRECISION[precision])  # type: ignore[arg-type]
+    devices = [device.index or 0] if device.type == "cuda" and processes == 1 else processes
+    strategy = "ddp" if processes > 1 else "auto"
+    fabric = Fabric(
+        accelerator=device.type,
+        strategy=strategy,
+        devices=devices,
+        precision=FABRIC_PRECISION[precision],  # type: ignore[arg-type]
+    )
     fabric.launch()
     return fabric
 

@@ -16,12 +16,20 @@ class Plain(logging.Formatter):
         return text if record.levelno == logging.INFO else f"{record.levelname.lower()}: {text}"
 
 
+class ToStderr(logging.Handler):
+    """Writes to the stderr of the moment, so that a progress bar, which stands in for it, can make way."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message."""
+        say(self.format(record))
+
+
 def log_to_stderr(quiet: bool) -> None:
     """Send birdssl's messages to stderr, once a process."""
     logger = logging.getLogger("birdssl")
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
-    handler = logging.StreamHandler(sys.stderr)
+    for known in [known for known in logger.handlers if isinstance(known, ToStderr)]:
+        logger.removeHandler(known)
+    handler = ToStderr()
     handler.setFormatter(Plain())
     handler.setLevel(logging.WARNING if quiet else logging.INFO)
     logger.addHandler(handler)

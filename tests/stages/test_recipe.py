@@ -19,7 +19,7 @@ from birdssl.settings.synth import SynthSettings
 from birdssl.stages.cells import Expansion, flag_words
 from birdssl.stages.contract import Unit
 from birdssl.stages.recipe import Recipe, fill, read_recipe, select
-from birdssl.stages.recipe_run import find_recipe, place_in, run_recipe
+from birdssl.stages.recipe_run import RECIPES, find_recipe, place_in, run_recipe
 
 
 class DoubleAll(Double):
@@ -250,7 +250,7 @@ def test_inputs_of_the_command_line_are_checked(tmp_path: Path, numbers: Path) -
 
 
 def test_shipped_recipes_go_by_their_names(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="one of birdssl's own: demo, .*p1"):
+    with pytest.raises(UsageError, match=r"one of birdssl's own: demo, .*p1"):
         find_recipe(Path("p2"))
     found = read_recipe(find_recipe(Path("p1")), VERBS_OF_THE_CLI)
     assert len(found.cells()) == 4 * 5 * 4
@@ -264,3 +264,13 @@ def test_shipped_recipes_go_by_their_names(tmp_path: Path) -> None:
         "segment", "split", "augment", "render", "pretrain", "finetune", "embed", "evaluate", "folds",
     ]  # fmt: skip
     assert str(one[4].out) in one[5].command()
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_expands(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("path,label,fold,recording\n")
+    found = read_recipe(path, VERBS_OF_THE_CLI)
+    steps = Expansion(found, VERBS_OF_THE_CLI, tmp_path / "runs", tmp_path).steps(found.cells())
+    assert len({step.out for step in steps}) == len(steps)
+    assert {step.name for step in steps} == set(found.stages)
+    assert found.result_stage in found.stages

@@ -179,6 +179,8 @@ class Expansion:
                 raise UsageError(f"{where}: {error}") from None
             raw[name] = fill(value, cell, where)
             kind, is_list, _ = plain_type(cls.model_fields[name])
+            if is_list and not isinstance(raw[name], list | str):
+                raw[name] = [raw[name]]  # {axis} alone in a setting that takes several
             texts = raw[name] if isinstance(raw[name], list) else [raw[name]]
             if kind is Path or any(isinstance(text, str) and text.startswith(REFERENCE) for text in texts):
                 found = [item for text in texts for item in self._paths(str(text), entry, cell, where, needs)]

@@ -69,6 +69,7 @@ def test_lists_are_repeated_or_comma_separated():
     assert check(ToySettings, {"rates": ["0.5,0.6", "2"]}).rates == [0.5, 0.6, 2.0]
     assert check(ToySettings, {"rates": "1.5"}).rates == [1.5]
     assert check(ToySettings, {"rates": [1, 2]}).rates == [1.0, 2.0]
+    assert check(ToySettings, {"rates": 3}).rates == [3.0]  # as a TOML file may have it
 
 
 @pytest.mark.parametrize("text", ["not toml [", "sample_rat = 3"])

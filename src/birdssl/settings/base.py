@@ -219,10 +219,10 @@ def check(cls: type[Settings], given: Mapping[str, Any], source: Mapping[str, st
 
 
 def _split_list(field: FieldInfo, value: Any) -> Any:
-    """Lists may be typed as one comma-separated text; a repeated flag gives several texts."""
+    """Lists may be one value, or one comma-separated text; a repeated flag gives several texts."""
     if not plain_type(field)[1] or value is None:
         return value
-    items = [value] if isinstance(value, str) else list(value)
+    items = list(value) if isinstance(value, (list, tuple)) else [value]
     if extra(field, "commas") is False:
         return items
     parts = [part for item in items for part in (item.split(",") if isinstance(item, str) else [item])]

@@ -137,9 +137,11 @@ def test_inputs_that_cannot_serve_are_refused(views: Path, tmp_path: Path):
         pretrain([waves], tmp_path / "out")
 
 
-def test_weights_of_another_objective_are_a_usage_error():
+def test_settings_that_nothing_would_read_are_a_usage_error():
     with pytest.raises(UsageError, match=r"--redundancy is a weight of barlow-twins.*--invariance"):
         check(PretrainSettings, {"objective": "vicreg", "redundancy": 0.1})
+    with pytest.raises(UsageError, match="--warmup-epochs is for --schedule cosine"):
+        check(PretrainSettings, {"warmup_epochs": 3})
 
 
 def test_a_loss_that_runs_away_names_the_epoch_and_what_to_try(views: Path, tmp_path: Path):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from birdssl.errors import UsageError
 from birdssl.settings.names import ENCODER_NAMES
 from birdssl.training.optimisers import (
     ADAM,
@@ -53,6 +54,11 @@ def test_what_is_given_overrides_and_another_kind_brings_its_own_constants():
     assert plan_optimiser("inceptionv3", 50, name="rmsprop") == RMSPROP
     assert plan_optimiser("resnet50", 512, name="lars").learning_rate == pytest.approx(0.4)
     assert plan_optimiser("resnet50", 512, name="lars", learning_rate=0.3).learning_rate == 0.3
+
+
+def test_a_momentum_that_adam_would_not_read_is_refused():
+    with pytest.raises(UsageError, match="--momentum is for sgd, rmsprop and lars"):
+        plan_optimiser("resnet50", 30, momentum=0.9)
 
 
 def test_frozen_weights_are_left_out():

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from birdssl.settings.base import Settings, setting
 
 OptimiserName = Literal["sgd", "adam", "rmsprop", "lars"]
@@ -38,3 +40,9 @@ class TrainingSettings(Settings):
         4.0, "GiB of images to hold in the device's memory; more are read from their files.", ge=0, metavar="GIB"
     )
     seed: int = setting(1030, "Seed of everything that is drawn; 1030 is P1's.", ge=0)
+
+    @model_validator(mode="after")
+    def _warmup_needs_cosine(self) -> "TrainingSettings":
+        if self.schedule == "constant" and "warmup_epochs" in self.model_fields_set:
+            raise ValueError("--warmup-epochs is for --schedule cosine; give that as well, or leave it out")
+        return self

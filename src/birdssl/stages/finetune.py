@@ -97,6 +97,7 @@ class Finetune(Stage[FinetuneSettings]):
         settings, artifacts = self.settings, self.artifacts()
         self.data = join(artifacts, self.out)
         self._check_start()
+        optimiser_plan(settings, self.encoder_name, self.batch)  # says now what doesn't fit
         every = labelled_rows(self.data.rows, settings.several_labels == "leave-out")
         self.classes = class_list(every, [artifact.facts for artifact in artifacts])
         if len(self.classes) < 2:

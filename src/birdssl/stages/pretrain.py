@@ -75,6 +75,7 @@ class Pretrain(Stage[PretrainSettings]):
         self.rows = parted[view_table(parted)["views"].explode(empty_as_null=False).sort().to_list()]
         self.pairs = _with_parts(view_table(self.rows), self.rows)
         self._check_sizes()
+        optimiser_plan(settings, settings.encoder, self.batch)  # says now what doesn't fit
         size = 4 * (self._encoder().features * settings.projector_width + 2 * 10**6)
         return [Unit("model", training_identity(self.artifacts()), size=size)]
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from birdssl.errors import UsageError
+
 
 @dataclass(frozen=True)
 class OptimiserPlan:
@@ -62,11 +64,14 @@ def plan_optimiser(
 ) -> OptimiserPlan:
     """P1's optimiser of an encoder, or the one called `name`, with the values that are given.
 
-    LARS's default learning rate grows with the batch; a given one is taken as it is.
+    LARS's default learning rate grows with the batch; a given one is taken as it is. Raises UsageError for a momentum
+    with Adam, which has none.
     """
     plan = P1_OPTIMISERS[encoder]
     if name is not None and name != plan.name:
         plan = KINDS[name]
+    if plan.name == "adam" and momentum is not None:
+        raise UsageError("--momentum is for sgd, rmsprop and lars, and the optimiser is adam; leave it out")
     if plan.name == "lars":
         plan = replace(plan, learning_rate=plan.learning_rate * batch / LARS_BATCH)
     return replace(

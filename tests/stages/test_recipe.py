@@ -180,6 +180,16 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path, numbers: Path) -
         start(tmp_path, numbers)
 
 
+def test_a_stage_may_limit_its_workers(tmp_path: Path, numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = CHAIN.replace("factor = 5", "factor = 5\njobs = 2")
+    assert start(tmp_path, numbers, text, ["factor=2", "end=short"], dry_run=True, jobs=8) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("--jobs 2")
+    assert lines[1].endswith("--jobs 8")
+    assert start(tmp_path, numbers, text, ["factor=2", "end=short"], dry_run=True) == 0
+    assert "--jobs" not in capsys.readouterr().out
+
+
 def test_texts_are_filled_from_the_cell() -> None:
     assert fill("{fold}", {"fold": 3}, "here") == 3
     assert fill("fold {fold}", {"fold": 3}, "here") == "fold 3"
@@ -202,6 +212,7 @@ def test_places_lead_into_summaries() -> None:
         ('verb = "double"\ninput = "input"', 'verb = "dubble"\ninput = "input"', "no such verb 'dubble'.*'double'"),
         ("factor = 5", "factr = 5", "unknown setting 'factr'; did you mean 'factor'"),
         ("factor = 5", "factor = 0", r"\[stages.first\]: --factor 0: must be a whole number, at least 1"),
+        ("factor = 5", "jobs = 0", "jobs is 0; expected a whole number, at least 1"),
         ("factor = 5", 'factor = "{fctor}"', "names no axis of this cell"),
         ('input = "first/doubled"', 'input = "frist/doubled"', "no stage 'frist'; did you mean 'first'"),
         ('input = "first/doubled"', 'input = "last/doubled"', "in a circle: second -> last -> second"),

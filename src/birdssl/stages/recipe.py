@@ -40,7 +40,7 @@ from birdssl.settings.base import nearest
 Cell = dict[str, Any]  # axis -> value
 
 KEYS = ("title", "about", "matrix", "stages", "results")
-STAGE_KEYS = ("verb", "input", "when", "over")
+STAGE_KEYS = ("verb", "input", "when", "over", "jobs")
 GIVEN = "input"  # what stands for the command line's INPUT
 
 
@@ -54,6 +54,7 @@ class StageEntry:
     settings: dict[str, Any]
     when: dict[str, tuple[Any, ...]]
     over: tuple[str, ...]
+    jobs: int | None = None  # most workers; no part of the key, since it doesn't change what comes out
 
     def belongs(self, cell: Cell) -> bool:
         """Whether a cell has this stage; axes that `cell` lacks don't matter."""
@@ -185,9 +186,12 @@ def _stage(path: Path, name: str, table: dict[str, Any], matrix: Mapping[str, An
                 raise UsageError(
                     f"{path}: [{where}.when]: {axis} has no value {value!r}; {_nearest(str(value), known)}"
                 )
+    jobs = table.get("jobs")
+    if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
+        raise UsageError(f"{path}: [{where}]: jobs is {jobs!r}; expected a whole number, at least 1")
     settings = {key: value for key, value in table.items() if key not in STAGE_KEYS}
     alternatives = {axis: tuple(values) if isinstance(values, list) else (values,) for axis, values in when.items()}
-    return StageEntry(name, verb, tuple(inputs), settings, alternatives, tuple(over))
+    return StageEntry(name, verb, tuple(inputs), settings, alternatives, tuple(over), jobs)
 
 
 def _results(path: Path, table: dict[str, Any], stages: list[str]) -> tuple[str | None, dict[str, str]]:

@@ -44,7 +44,7 @@ def run_recipe(
     expansion = Expansion(recipe, verbs, out, given)
     steps = expansion.steps(select(recipe, settings.only))
     if options.dry_run:
-        print("\n".join(shown(step, expansion, options) for step in steps))
+        print("\n".join(step.command(options_of(step, expansion, options)) for step in steps))
         return DONE
     code, _ = run_steps(expansion, steps, options)
     if options.json_summary:
@@ -81,15 +81,15 @@ def run_steps(expansion: Expansion, steps: list[Step], options: RunOptions) -> t
     """
     claim(expansion.out)
     code, summaries, here = DONE, {}, {step.key for step in steps}
-    plain = options.model_copy(update={"json_summary": False, "dry_run": False})
     for number, step in enumerate(steps, start=1):
         missing = [need for need in step.needs if need.key not in here and not need.complete()]
         if missing:
             here.discard(step.key)
             log.warning("%s waits for %s, which this run leaves out", step.name, missing[0].out)
             continue
-        log.info("\n[%d/%d] $ %s", number, len(steps), shown(step, expansion, plain))
-        stage = expansion.verbs[step.verb].stage()(step.settings, list(step.inputs), step.out, plain)
+        chosen = options_of(step, expansion, options)
+        log.info("\n[%d/%d] $ %s", number, len(steps), step.command(chosen))
+        stage = expansion.verbs[step.verb].stage()(step.settings, list(step.inputs), step.out, chosen)
         outcome = run(stage)
         summaries[step.key] = outcome.summary
         code = max(code, outcome.exit_code)
@@ -100,10 +100,11 @@ def run_steps(expansion: Expansion, steps: list[Step], options: RunOptions) -> t
     return code, summaries
 
 
-def shown(step: Step, expansion: Expansion, options: RunOptions) -> str:
-    """A step's command line; --jobs only where it has a meaning."""
-    parallel = expansion.verbs[step.verb].stage().parallel
-    return step.command(options if parallel else options.model_copy(update={"jobs": 1}))
+def options_of(step: Step, expansion: Expansion, options: RunOptions) -> RunOptions:
+    """How a step is run: --jobs only where it has a meaning, and no more of them than the recipe allows."""
+    most = expansion.recipe.stages[step.name].jobs or options.jobs
+    jobs = min(options.jobs, most) if expansion.verbs[step.verb].stage().parallel else 1
+    return options.model_copy(update={"jobs": jobs, "json_summary": False, "dry_run": False})
 
 
 def claim(out: Path) -> None:

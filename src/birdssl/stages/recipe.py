@@ -39,7 +39,7 @@ from birdssl.settings.base import nearest
 
 Cell = dict[str, Any]  # axis -> value
 
-KEYS = ("title", "about", "matrix", "stages", "results")
+KEYS = ("title", "matrix", "stages", "results")
 STAGE_KEYS = ("verb", "input", "when", "over", "jobs")
 GIVEN = "input"  # what stands for the command line's INPUT
 

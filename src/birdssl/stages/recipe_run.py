@@ -46,6 +46,7 @@ def run_recipe(
     if options.dry_run:
         print("\n".join(step.command(options_of(step, expansion, options)) for step in steps))
         return DONE
+    log.info("%s: %d steps", recipe.title, len(steps))
     code, _ = run_steps(expansion, steps, options)
     if options.json_summary:
         print(json.dumps({"out": str(out), "exit_code": code, "results": result_rows(expansion)}, ensure_ascii=False))

@@ -28,6 +28,9 @@ class PairNetwork(nn.Module):
 
     One pass for each view, as the official codes do: batch statistics are then one view's, and on a CPU two passes ran
     1.2-1.5 times as fast as one of both (docs/decisions.md).
+
+    The projector computes in fp32 whatever the encoder's precision: its batch normalisation divides by differences
+    between clips, and where these are small, bfloat16's rounding is all that would be left of them.
     """
 
     def __init__(self, encoder: Encoder, projector: Projector, objective: Objective) -> None:
@@ -36,7 +39,10 @@ class PairNetwork(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """Two views (B, 1, H, W) each to their projections (B, width) each."""
-        return self.projector(self.encoder(first)), self.projector(self.encoder(second))
+        embeddings = self.encoder(first), self.encoder(second)
+        with torch.autocast(first.device.type, enabled=False):
+            one, two = (self.projector(embedding.float()) for embedding in embeddings)
+        return one, two
 
 
 class Pretraining(Task):

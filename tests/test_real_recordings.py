@@ -1,4 +1,4 @@
-"""The whole chain on real recordings, small: MP3 in folders to a report, and detections in a recording of six minutes."""
+"""The whole chain on real recordings, small: MP3 in folders to a report, and detections in six minutes of sound."""
 
 import json
 from pathlib import Path

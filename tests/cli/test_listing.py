@@ -11,6 +11,8 @@ import pytest
 from birdssl.artifacts.artifact import COMPLETE, RUNNING, StageRecord
 from birdssl.artifacts.atomic import write_table
 from birdssl.cli.listing import plain, shown, table
+from birdssl.stages.contract import Reject, Result, Unit
+from birdssl.stages.journal import Journal, reject_unit
 
 ROWS = {
     "recording": ["card/MORNING.WAV", "card/EVENING.WAV", 'card/a "b".wav'],
@@ -144,13 +146,12 @@ def test_what_made_the_directory(birdssl, clips):
 
 def test_an_unfinished_directory_shows_what_is_done(birdssl, tmp_path: Path):
     folder = stage(tmp_path / "half", ROWS, RUNNING)
-    journal = folder / ".work" / "journal"
-    write_table(journal / "abc.parquet", pl.DataFrame(ROWS).head(1))
-    (journal / "abc.json").write_text(json.dumps({"key": "a", "rejects": [["z.wav", "", "empty"]]}))
+    Journal(folder).write(Unit("a", "1"), Result(pl.DataFrame(ROWS).head(1), [Reject("z.wav", "", "empty")]))
+    Journal(folder).write(Unit("b", "2"), reject_unit(Unit("b", "2"), "cut short"))
     printed = birdssl("ls half -f csv -c recording")
     assert printed.out == "recording\ncard/MORNING.WAV\n"
     assert printed.err.startswith("half isn't finished (running): these are the units that are done so far; ")
-    assert birdssl("ls half --rejects -f csv").out == "name,where,reason\nz.wav,,empty\n"
+    assert birdssl("ls half --rejects -f csv").out == "name,where,reason\nb,,cut short\nz.wav,,empty\n"
 
 
 def test_the_stages_below_a_folder_are_listed(birdssl, tmp_path: Path, clips):

@@ -76,8 +76,13 @@ class Journal:
         path = self._entry(unit)
         if not path.exists():
             return None
-        note = json.loads(pl.read_parquet_metadata(path)[NOTE])
+        note = _note(path)
         return note if note["identity"] == unit.identity else None
+
+    def notes(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Files of the units that are done so far, in no particular order, and what they say besides their rows."""
+        for path in sorted(self.folder.glob("*.parquet")):
+            yield path, _note(path)
 
     def pending(self, units: list[Unit]) -> list[Unit]:
         """Units that are neither journalled nor unchanged since the previous run."""
@@ -122,6 +127,10 @@ class Journal:
         rows = pl.scan_parquet(self.previous / MANIFEST).slice(row, rows_count).collect() if rows_count else None
         left_out = pl.read_parquet(self.previous / REJECTS).slice(reject, reject_count).rows() if reject_count else []
         return rows, [list(item) for item in left_out]
+
+
+def _note(entry: Path) -> dict[str, Any]:
+    return json.loads(pl.read_parquet_metadata(entry)[NOTE])
 
 
 def _unit_table(done: list[tuple[Unit, int, int]]) -> pl.DataFrame:

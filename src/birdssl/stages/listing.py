@@ -1,6 +1,5 @@
 """Rows of any stage's directory, read in pieces, and the stages that lie below a folder."""
 
-import json
 import operator
 import os
 from collections.abc import Callable, Iterator
@@ -96,16 +95,16 @@ def _manifest(folder: Path, record: StageRecord) -> Iterator[pl.DataFrame]:
     if record.state == COMPLETE:
         yield from _pieces(folder / MANIFEST)
     else:
-        for path in sorted(Journal(folder).folder.glob("*.parquet")):
-            yield from _pieces(path)
+        for path, note in Journal(folder).notes():
+            if note["rows"]:  # an entry without any has no columns either
+                yield from _pieces(path)
 
 
 def _rejects(folder: Path, record: StageRecord) -> Iterator[pl.DataFrame]:
     if record.state == COMPLETE:
         yield from _pieces(folder / REJECTS)
     else:
-        entries = [json.loads(path.read_text("utf-8")) for path in sorted(Journal(folder).folder.glob("*.json"))]
-        left_out = [item for entry in entries for item in entry["rejects"]]
+        left_out = [reject for _, note in Journal(folder).notes() for reject in note["rejects"]]
         yield pl.DataFrame(left_out, schema=REJECT_SCHEMA, orient="row")
 
 

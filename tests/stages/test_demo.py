@@ -13,7 +13,7 @@ from birdssl.stages.cells import Expansion
 from birdssl.stages.demo import BASELINE, PRETRAINED, RECIPE, START, demo, finding, gap_between, table
 from birdssl.stages.recipe import read_recipe
 
-TINY = {"hours": 0.15, "species": 3, "train_fraction": 0.8, "size": 64, "n_mels": 64, "epochs": 1}
+TINY = {"hours": 0.15, "species": 3, "train_fraction": 0.8, "epochs": 1}
 
 
 def results(**gaps: tuple[float, float, float]) -> dict[str, Any]:

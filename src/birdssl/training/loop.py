@@ -93,6 +93,8 @@ def train(
         if epoch > 0:
             row |= _train_epoch(task, plan, fabric, forward, stepper, optimiser, epoch)
         row |= _validate(task, network)
+        for name, value in row.items():
+            _check_finite(value, epoch, plan, name.replace("_", " "))
         _advance(progress, row, task, fabric, folder, network, optimiser)
         seconds = time.monotonic() - started
         log.info("%s (%.1f s)", epoch_line(row, plan.epochs, task.shown), seconds)
@@ -149,11 +151,11 @@ def _set_rate(optimiser: Optimizer, plan: TrainingPlan, epoch: float) -> None:
         group["lr"] = plan.optimiser.learning_rate * plan.schedule.factor(epoch)
 
 
-def _check_finite(loss: float, epoch: int, plan: TrainingPlan) -> None:
-    if math.isfinite(loss):
+def _check_finite(value: float, epoch: int, plan: TrainingPlan, name: str = "loss") -> None:
+    if math.isfinite(value):
         return
     raise BirdsslError(
-        f"the loss is {loss} in epoch {epoch}: the weights have run away. Try a smaller --learning-rate (it was "
+        f"the {name} is {value} in epoch {epoch}: the weights have run away. Try a smaller --learning-rate (it was "
         f"{plan.optimiser.learning_rate:g}), --precision fp32, or another --optimiser"
     )
 

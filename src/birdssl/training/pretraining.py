@@ -80,7 +80,7 @@ class Pretraining(Task):
             for name, value in {"loss": loss, **terms}.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(clips)
             wanted = torch.isin(clips, probed)
-            kept.append(tuple(part.cpu()[wanted] for part in (*embeddings, *projections)))
+            kept.append(tuple(_exact_place(part)[wanted] for part in (*embeddings, *projections)))
         row = {f"validation_{name}": value / self.validation.clips for name, value in sums.items()}
         h1, h2, z1, z2 = (torch.cat(parts) for parts in zip(*kept, strict=True))
         return {**row, **health(z1, z2), "retrieval": retrieval_top1(h1, h2)}
@@ -105,3 +105,8 @@ def lasting_collapse(history: list[Row]) -> str | None:
 def spread(count: int, most: int) -> Tensor:
     """At most `most` of 0..count-1, evenly spread."""
     return torch.arange(min(count, most)) * count // min(count, most)
+
+
+def _exact_place(values: Tensor) -> Tensor:
+    """The values where there are 64-bit floats, which an Apple GPU hasn't."""
+    return values.cpu() if values.device.type == "mps" else values

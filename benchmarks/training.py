@@ -10,6 +10,7 @@ arithmetic.
 
 import argparse
 import logging
+import os
 import statistics
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `birdssl` does, before torch is loaded
 import torch
 
 from birdssl.models.projector import Projector
@@ -30,7 +32,7 @@ from birdssl.training.pairs import StoredViews
 from birdssl.training.precision import fixed_numerics, keep_freed_memory
 from birdssl.training.pretraining import PairNetwork, Pretraining
 
-ROUNDS, STEPS = 5, 2
+STEPS = 2  # in a round
 WAYS = [
     (precision, layout)
     for precision in ("fp32", "bf16")
@@ -59,11 +61,11 @@ class Bench:
         self.stepper.zero_grad(set_to_none=True)
 
 
-def bare(name: str, size: int, batch: int) -> None:
+def bare(name: str, size: int, batch: int, rounds: int) -> None:
     """Print the speed of every way, in turns."""
     ways = {(precision, NAMES[layout]): Bench(name, size, batch, precision, layout) for precision, layout in WAYS}
     times: dict[tuple[str, str], list[float]] = {way: [] for way in ways}
-    for turn in range(ROUNDS + 1):
+    for turn in range(rounds + 1):
         for way, bench in ways.items():
             began = time.perf_counter()
             for _ in range(STEPS):
@@ -105,6 +107,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--kept-memory", action="store_true")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -113,7 +116,7 @@ def main() -> None:
     print("kept memory" if options.kept_memory else "the system's allocator", flush=True)
     with fixed_numerics(options.threads):
         for name in options.encoders.split(","):
-            bare(name, options.size, options.batch)
+            bare(name, options.size, options.batch, options.rounds)
             for precision in ("fp32", "bf16"):
                 whole(name, options.size, options.batch, precision)
     if not options.kept_memory:

@@ -151,7 +151,9 @@ def test_an_unfinished_directory_shows_what_is_done(birdssl, tmp_path: Path):
     printed = birdssl("ls half -f csv -c recording")
     assert printed.out == "recording\ncard/MORNING.WAV\n"
     assert printed.err.startswith("half isn't finished (running): these are the units that are done so far; ")
-    assert birdssl("ls half --rejects -f csv").out == "name,where,reason\nb,,cut short\nz.wav,,empty\n"
+    lines = birdssl("ls half --rejects -f csv").out.splitlines()
+    assert lines[0] == "name,where,reason"
+    assert sorted(lines[1:]) == ["b,,cut short", "z.wav,,empty"]
 
 
 def test_the_stages_below_a_folder_are_listed(birdssl, tmp_path: Path, clips):

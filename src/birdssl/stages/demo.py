@@ -45,16 +45,22 @@ def demo(
         print(json.dumps({"out": str(out), "exit_code": code, "report": str(report), "finding": finding(results),
                           "scores": summaries[score.key]}, ensure_ascii=False))  # fmt: skip
     else:
-        print("\n".join(story(results, steps, report, time.monotonic() - started)))
+        counts = [next(summaries[step.key]["training_clips"] for step in steps if step.verb == verb)
+                  for verb in ("pretrain", "finetune")]  # fmt: skip
+        print("\n".join(story(results, counts, steps, report, time.monotonic() - started)))
     return code
 
 
-def story(results: dict[str, Any], steps: list[Step], report: Path, seconds: float) -> list[str]:
-    """The closing words: what was done, the table, what it shows, and where to look."""
+def story(results: dict[str, Any], counts: list[int], steps: list[Step], report: Path, seconds: float) -> list[str]:
+    """The closing words: what was done, the table, what it shows, and where to look.
+
+    `counts` are the clips that pretraining and fine-tuning learnt from.
+    """
     detections = next(step.out for step in steps if step.verb == "detect")
     data = results["data"]
     return [
         "",
+        f"Pretraining heard {counts[0]} clips without their labels; fine-tuning learnt from {counts[1]} labelled ones.",
         f"Balanced accuracy on {data['clips']} labelled clips of {data['origins']} recordings that no training saw:",
         "",
         *("  " + line for line in table(results)),

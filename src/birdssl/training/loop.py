@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -60,11 +61,12 @@ def make_fabric(device: torch.device, precision: str, processes: int = 1) -> Fab
     """
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     devices = [device.index or 0] if device.type == "cuda" and processes == 1 else processes
-    strategy = "ddp" if processes > 1 else "auto"
+    alone = processes == 1
     fabric = Fabric(
         accelerator=device.type,
-        strategy=strategy,
+        strategy="auto" if alone else "ddp",
         devices=devices,
+        plugins=LightningEnvironment() if alone else None,  # whatever tasks a Slurm job has, this is a run of its own
         precision=FABRIC_PRECISION[precision],  # type: ignore[arg-type]
     )
     fabric.launch()

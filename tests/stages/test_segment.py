@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 import soundfile
+from toy import folder_bytes
 
 from birdssl.artifacts.artifact import open_artifact
 from birdssl.audio.decode import ClipReader
@@ -244,6 +245,22 @@ def test_a_broken_table_beside_a_recording_costs_that_recording(tmp_path: Path) 
     raven(tmp_path / "in/b.txt", "1\tthree\towl")
     assert segment(tmp_path / "out", tmp_path / "in", label_from="raven").exit_code == 3
     assert "b.txt:2: 'three' isn't a number" in open_artifact(tmp_path / "out").rejects()["reason"][0]
+
+
+def test_bytes_do_not_depend_on_how_the_input_s_path_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path / "in/deep/good.wav", 3.0)
+    record(tmp_path / "in/deep/tabled.wav", 3.0)
+    record(tmp_path / "in/short.wav", 0.5)
+    raven(tmp_path / "in/deep/good.txt", "1\t2\towl")
+    raven(tmp_path / "in/deep/tabled.txt", "1\tthree\towl")
+    (tmp_path / "in/text.flac").write_text("not audio at all")
+    segment(tmp_path / "out", tmp_path / "in", label_from="raven")
+    monkeypatch.chdir(tmp_path / "in")
+    segment(tmp_path / "again", Path("../in"), label_from="raven")
+    assert open_artifact(tmp_path / "out").rejects().height == 3
+    assert folder_bytes(tmp_path / "out") == folder_bytes(tmp_path / "again")
 
 
 def test_changed_labels_are_taken_in_by_update(tmp_path: Path) -> None:

@@ -5,8 +5,6 @@ OUT/detections.csv       the same for spreadsheets and R
 OUT/raven/<recording>.Table.1.selections.txt    for Raven, also where nothing was found
 """
 
-import hashlib
-import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +22,7 @@ from birdssl.errors import BadInput, IncompatibleError, UsageError
 from birdssl.settings.detect import DetectSettings
 from birdssl.stages.contract import Result, Source, Stage, Unit
 from birdssl.stages.inference import Network, model_source, open_network
+from birdssl.stages.recording_inputs import chosen_channels, complaint, recording_sources
 from birdssl.training.devices import choose_device
 
 CSV, RAVEN = "detections.csv", "raven"
@@ -65,14 +64,7 @@ class Detect(Stage[DetectSettings]):
 
     def sources(self) -> list[Source]:
         """The input folders, the folder that all files given by name lie in, and the model."""
-        folders = [path for path in self.inputs if path.is_dir()]
-        files = [path.absolute().parent for path in self.inputs if not path.is_dir()]
-        places = [*folders, *([Path(os.path.commonpath(files))] if files else [])]
-        digest = hashlib.blake2b(digest_size=16)
-        for item in self._listing.recordings:
-            digest.update(f"{item.name}\t{item.identity}\n".encode())
-        found = [Source(path, None, digest.hexdigest()) for path in places]
-        return [*found, model_source(self.settings.model)]
+        return [*recording_sources(self.inputs, self._listing), model_source(self.settings.model)]
 
     def plan(self) -> list[Unit]:
         """The recordings by name, files that can't be recordings among them: these are rejected."""
@@ -123,24 +115,22 @@ class Detect(Stage[DetectSettings]):
         if isinstance(unit.payload, Refused):
             raise BadInput(unit.payload.reason)
         recording: Recording = unit.payload
-        network = self._network()
-        found = sorted(
-            (item for channel in self._channels(recording) for item in self._heard(network, recording, channel)),
+        try:
+            found = self._found(recording)
+            rows = _rows(recording, found)
+        except BadInput as error:
+            raise BadInput(complaint(error, recording)) from None
+        front = self._network().frontend
+        write_text(path, raven_table(found, front.f_min, front.top_frequency))
+        return Result(rows)
+
+    def _found(self, recording: Recording) -> list[Detection]:
+        """Detections in all channels that are listened to, in order of time."""
+        channels = chosen_channels(self.settings.channel, probe(recording.path).channels, recording)
+        return sorted(
+            (item for channel in channels for item in self._heard(self._network(), recording, channel)),
             key=lambda item: (item.start, item.label, -1 if item.channel is None else item.channel),
         )
-        table = raven_table(found, network.frontend.f_min, network.frontend.top_frequency)
-        write_text(path, table)
-        return Result(_rows(recording, found))
-
-    def _channels(self, recording: Recording) -> list[int | None]:
-        wanted, count = self.settings.channel, probe(recording.path).channels
-        if wanted == "mix":
-            return [None]
-        if wanted == "each":
-            return list(range(count))
-        if int(wanted) >= count:
-            raise BadInput(f"{recording.path}: has {count} channel(s), so no --channel {wanted} (0 is the first)")
-        return [int(wanted)]
 
     def _heard(self, network: Network, recording: Recording, channel: int | None) -> list[Detection]:
         """Detections in one channel, joined unless told otherwise."""

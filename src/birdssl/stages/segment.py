@@ -32,6 +32,7 @@ from birdssl.errors import BadInput
 from birdssl.settings.run import RunOptions
 from birdssl.settings.segment import TABLES, SegmentSettings
 from birdssl.stages.contract import Result, Source, Stage, Unit
+from birdssl.stages.recording_inputs import chosen_channels, complaint, recording_sources
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,8 @@ class Segment(Stage[SegmentSettings]):
             return Task(recording, (Annotation(None, recording.folders[-1], None, None, None, None, "folder"),))
         row = labels.files.get(name)
         marks = tuple(labels.marks[name]) if name in labels.marks else ()
-        task = Task(recording, marks, name in labels.annotated, problem=labels.unusable.get(name, ""))
+        problem = complaint(labels.unusable[name], recording) if name in labels.unusable else ""
+        task = Task(recording, marks, name in labels.annotated, problem=problem)
         return replace(task, origin=row.origin, fold=row.fold, site=row.site) if row else task
 
     def _units(self, tasks: list[Task]) -> list[Unit]:
@@ -140,7 +142,7 @@ class Segment(Stage[SegmentSettings]):
                 try:
                     info = probe(task.recording.path)
                 except BadInput as error:
-                    task = Task(task.recording, problem=str(error))
+                    task = Task(task.recording, problem=complaint(error, task.recording))
                 else:
                     rates[info.rate] += 1
                     size = self._bytes(info.seconds, info.channels)
@@ -161,13 +163,7 @@ class Segment(Stage[SegmentSettings]):
 
     def sources(self) -> list[Source]:
         """The input folders, the folder that all files given by name lie in, and the table of labels."""
-        folders = [path for path in self.inputs if path.is_dir()]
-        files = [path.absolute().parent for path in self.inputs if not path.is_dir()]
-        places = [*folders, *([Path(os.path.commonpath(files))] if files else [])]
-        digest = hashlib.blake2b(digest_size=16)
-        for recording in self._listing.recordings:
-            digest.update(f"{recording.name}\t{recording.identity}\n".encode())
-        found = [Source(path, None, digest.hexdigest()) for path in places]
+        found = recording_sources(self.inputs, self._listing)
         table = self.settings.labels
         if table is not None:
             found.append(Source(table, None, table_digest(table) if table.is_file() else ""))
@@ -197,10 +193,10 @@ class Segment(Stage[SegmentSettings]):
             shutil.rmtree(folder, ignore_errors=True)
             if isinstance(error, OSError) and error.filename != os.fspath(task.recording.path):
                 raise  # the disk that is written to, not the recording
-            raise BadInput(str(error)) from None
+            raise BadInput(complaint(error, task.recording)) from None
         if not pieces:
             raise BadInput(
-                f"{task.recording.path}: is too short: the shortest clip is {self.settings.shortest:g} s of sound"
+                f"{task.recording.name}: is too short: the shortest clip is {self.settings.shortest:g} s of sound"
             )
         return Result(clips(self._rows(task, pieces, made)))
 
@@ -208,21 +204,11 @@ class Segment(Stage[SegmentSettings]):
     def _by_folder(self) -> bool:
         return self.settings.label_from == "folder"
 
-    def _channels(self, task: Task, count: int) -> list[int | None]:
-        wanted = self.settings.channel
-        if wanted == "mix":
-            return [None]
-        if wanted == "each":
-            return list(range(count)) if count > 1 else [0]
-        if int(wanted) >= count:
-            raise BadInput(f"{task.recording.path}: has {count} channel(s), so no --channel {wanted} (0 is the first)")
-        return [int(wanted)]
-
     def _write(self, task: Task) -> Iterator[Piece]:
         """Write the clips of a recording as FLAC files, one block of it in memory at a time."""
         rate = self.settings.sample_rate
         with AudioFile(task.recording.path) as audio:
-            for channel in self._channels(task, audio.info.channels):
+            for channel in chosen_channels(self.settings.channel, audio.info.channels, task.recording):
                 blocks = _resampled(audio, channel, rate)
                 for number, samples, padded in cut_blocks(blocks, self.cut):
                     path = f"{CLIPS}/{task.recording.name}/{self._file(number, channel)}"
@@ -241,7 +227,7 @@ class Segment(Stage[SegmentSettings]):
             info = audio.info
             frames = info.frames if info.format in SEEKABLE else sum(len(block) for block in audio.blocks())
             cut = Cut(info.rate, self.cut.seconds, self.cut.hop, self.cut.pad, self.cut.min_last)
-            for channel in self._channels(task, info.channels):
+            for channel in chosen_channels(self.settings.channel, info.channels, task.recording):
                 for number, padded in count_cuts(frames, cut):
                     yield Piece(channel, number, padded / info.rate, path, cut.start(number))
 

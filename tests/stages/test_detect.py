@@ -90,6 +90,7 @@ def test_other_rates_and_formats_give_the_same(tmp_path: Path, model: Path) -> N
     assert all(row[1:] == (["low", "high"], [2, 7], [4, 8]) for row in spans.iter_rows())
 
 
+@pytest.mark.slow
 def test_one_or_two_workers_give_the_same_bytes(card: Path, tmp_path: Path, model: Path) -> None:
     write_sound(card / "bad.wav", sound(1.0, [])).write_bytes(b"RIFF of nothing")
     one = detect([card], tmp_path / "one", model)

@@ -136,6 +136,7 @@ def test_mel_statistics_of_clips_take_the_default_frontend(clips: Path, tmp_path
     assert made.manifest().schema["embedding"] == pl.Array(pl.Float32, 512)
 
 
+@pytest.mark.slow
 def test_one_or_two_workers_and_units_of_any_size(
     clips: Path, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +159,7 @@ def test_a_broken_clip_costs_one_clip(clips: Path, tmp_path: Path, model: Path) 
     assert made.manifest()["id"].to_list() == [table["id"][number] for number in (0, 1, 3, 5)]
     assert made.rejects()["name"].to_list() == ["card/low2.wav", "card/low4.wav"]
     assert made.rejects()["where"].to_list() == ["0 s", "0 s"]
+    assert made.rejects()["reason"][1] == f"../clips/{table['path'][4]}: no such file"  # wherever the folder lies
 
 
 def test_originals_only_unless_told(clips: Path, tmp_path: Path, model: Path) -> None:

@@ -13,10 +13,10 @@ import polars as pl
 from birdssl.artifacts.artifact import Artifact
 from birdssl.artifacts.manifest import CLIP_SCHEMA, ORIGINAL
 from birdssl.artifacts.shards import Shards
-from birdssl.audio.decode import ClipReader
 from birdssl.audio.spectrogram import Frontend
 from birdssl.errors import BadInput, IncompatibleError, NoInputError
 from birdssl.settings.embed import EmbedSettings
+from birdssl.stages.clip_sound import ClipSound
 from birdssl.stages.clip_table import block_units, read_clips
 from birdssl.stages.contract import Reject, Result, Source, Stage, Unit, inherit
 from birdssl.stages.inference import Answers, Network, model_facts, model_source, open_network
@@ -189,23 +189,13 @@ class Embed(Stage[EmbedSettings]):
         front = self.vectors.frontend
         pictures = np.zeros((rows.height, front.height, front.width), np.uint8)
         rejects: list[Reject | None] = [None] * rows.height
-        with ClipReader(front.sample_rate) as reader:
+        with ClipSound(self.out, front.sample_rate, front.clip_seconds) as source:
             for row in rows.with_row_index("place").sort("path", "channel", "offset", "place").iter_rows(named=True):
                 try:
-                    pictures[row["place"]] = front(self._read(reader, row)[None])[0]
+                    pictures[row["place"]] = front(source.read(row)[None])[0]
                 except BadInput as error:
                     rejects[row["place"]] = Reject(row["recording"], f"{row['start']:g} s", str(error))
         return pictures[[reject is None for reject in rejects]], rejects
-
-    def _read(self, reader: ClipReader, row: dict[str, Any]) -> npt.NDArray[np.float32]:
-        """One clip's samples at the frontend's rate."""
-        return reader.read(
-            self.out / row["path"],
-            row["offset"] or 0,
-            self.vectors.frontend.clip_seconds,
-            row["channel"],
-            row["padded"] or 0.0,
-        )
 
     def report(self, summary: dict[str, Any]) -> str:
         """What the vectors are."""

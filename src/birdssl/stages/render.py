@@ -164,21 +164,24 @@ class Render(Stage[RenderSettings]):
         labels = sorted(originals["labels"].explode(empty_as_null=False).drop_nulls().unique().to_list())
         groups = [(label, originals.filter(pl.col("labels").list.contains(label))) for label in labels]
         groups.append((UNLABELLED, originals.filter(pl.col("labels").list.len() == 0)))
-        children = table.filter(pl.col("role") != ORIGINAL).sort("role", "number").partition_by("parent", as_dict=True)
+        children = table.filter(pl.col("role") != ORIGINAL).sort("role", "number", "id")
         names = file_names([label for label, rows in groups if rows.height])
         for label, rows in groups:
             if rows.height:
-                title, tiles = self._tiles(label, rows, {key[0]: value for key, value in children.items()})
+                title, tiles = self._tiles(label, rows, children)
                 _write_png(self.out / SHEETS / names[label], draw_sheet(title, tiles, self.front, COLUMNS))
         remove_strays(self.out / SHEETS, {self.out / SHEETS / name for name in names.values()})
         return sorted(names.values())
 
-    def _tiles(
-        self, label: str, rows: pl.DataFrame, children: dict[Any, pl.DataFrame]
-    ) -> tuple[str, list[Tile | None]]:
+    def _tiles(self, label: str, rows: pl.DataFrame, children: pl.DataFrame) -> tuple[str, list[Tile | None]]:
         """Title and tiles of a class: clips spread evenly over it, each followed by some of its copies and views."""
         places = np.unique(np.linspace(0, rows.height - 1, min(self.settings.sheet, rows.height)).round().astype(int))
-        chosen = [[clip, *_few(children.get(clip["id"]))] for clip in rows[places].iter_rows(named=True)]
+        shown = rows[places]
+        beside = children.filter(pl.col("parent").is_in(shown["id"].to_list()))
+        chosen = [
+            [clip, *beside.filter(pl.col("parent") == clip["id"]).head(BESIDE).to_dicts()]
+            for clip in shown.iter_rows(named=True)
+        ]
         width = max(len(family) for family in chosen)
         array = self._array()
         shards = Shards(self.out, tuple(array["shape"]), array["dtype"])
@@ -200,10 +203,6 @@ class Render(Stage[RenderSettings]):
         if row["role"] != ORIGINAL:
             detail += f", {row['role']} {row['number']}: {describe(json.loads(row['operations']))}"
         return Tile(found[0], row["recording"], detail)
-
-
-def _few(children: pl.DataFrame | None) -> list[Row]:
-    return [] if children is None else children.head(BESIDE).to_dicts()
 
 
 def describe(operations: list[dict[str, Any]]) -> str:

@@ -62,6 +62,16 @@ def test_nothing_of_a_held_out_or_test_clip_is_drawn() -> None:
         assert not (tested | held_out) & (set(rows["id"]) | set(rows["parent"]))
 
 
+def test_clips_of_no_fold_are_trained_on_whatever_is_held_out() -> None:
+    """As `part_by_fold` has it: copies must suffice for them as well."""
+    loose = table({"a": 4, "b": 2}).with_columns(pl.format("loose {}", "id").alias("id"), fold=pl.lit(None, pl.Int16))
+    originals = pl.concat([table({"a": 6, "b": 6}, folds=2), loose])
+    everything = with_copies(originals, plan_copies(originals, "max", 1))
+    for fold in (0, 1):
+        assert class_counts(training_part(originals, fold)) == {"a": 7, "b": 5}
+        assert class_counts(draw_training_rows(everything, fold, "max")) == {"a": 7, "b": 7}
+
+
 def test_copies_go_round_robin_and_stop() -> None:
     originals = table({"a": 10, "b": 4}, folds=2)  # 5 and 2 in each training part
     planned = plan_copies(originals, 5, 1)

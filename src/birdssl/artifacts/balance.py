@@ -27,9 +27,9 @@ Balance = int | Literal["max"] | None  # clips of each class; "max" is the large
 
 
 def training_part(table: pl.DataFrame, fold: int | None) -> pl.DataFrame:
-    """Originals to train on with `fold` held out: those of the other folds; None takes all outside the test part."""
+    """Originals to train on with `fold` held out: all others outside the test part, those of no fold among them."""
     rows = table.filter((pl.col("role") == ORIGINAL) & ~pl.col("test").fill_null(False))
-    return rows if fold is None else rows.filter(pl.col("fold") != fold)
+    return rows if fold is None else rows.filter(pl.col("fold").ne_missing(fold))
 
 
 def class_counts(rows: pl.DataFrame) -> dict[str, int]:

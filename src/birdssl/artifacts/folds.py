@@ -45,7 +45,7 @@ def assign(clips: pl.DataFrame, design: Design) -> pl.DataFrame:
         fold[~held] = deal(strata[~held], groups[~held], design.folds, generator(*keys, "folds"))
     drawn = ordered.select("id").with_columns(pl.Series("test", held), pl.Series("fold", fold).cast(pl.Int16))
     drawn = drawn.with_columns(pl.when(pl.col("fold") >= 0).then("fold").alias("fold"))
-    return clips.drop("test", "fold").join(drawn, on="id", how="left").select(clips.columns)
+    return clips.drop("test", "fold").join(drawn, on="id", how="left", maintain_order="left").select(clips.columns)
 
 
 def draw_groups(clips: pl.DataFrame, design: Design) -> NDArray[np.int64]:

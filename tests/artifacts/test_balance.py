@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from birdssl.artifacts.balance import class_counts, draw_training_rows, plan_copies, training_part
+from birdssl.artifacts.folds import Design, assign
 from birdssl.artifacts.manifest import CLIP_SCHEMA, COPY, child_id, clips
 from birdssl.errors import IncompatibleError
 
@@ -49,6 +50,17 @@ def test_the_paper_s_counts_come_out() -> None:
         assert set(class_counts(rows).values()) == {580}
         assert rows["id"].n_unique() == 8700
         assert set(training_part(originals, fold)["id"]) <= set(rows["id"])  # all originals stay
+
+
+def test_the_paper_s_counts_come_out_of_drawn_folds_whatever_the_sizes_of_classes() -> None:
+    sizes = (805, 757, 571, 493, 421, 367, 321, 279, 233, 199, 173, 131, 113, 83, 54)
+    everything = pl.concat([table({f"class-{place:02d}": size}) for place, size in enumerate(sizes)])
+    originals = assign(everything, Design(0.1, 5, "none", 1030))
+    assert originals["test"].sum() == 500
+    planned = with_copies(originals, plan_copies(originals, 580, 1030))
+    for fold in range(5):
+        assert training_part(originals, fold).height == 3600
+        assert set(class_counts(draw_training_rows(planned, fold, 580)).values()) == {580}  # 15 x 580 = 8,700
 
 
 def test_nothing_of_a_held_out_or_test_clip_is_drawn() -> None:

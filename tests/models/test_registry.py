@@ -21,7 +21,7 @@ def test_names_for_the_command_line_are_the_registry() -> None:
     assert tuple(HEADS) == ENCODER_NAMES
 
 
-# REFERENCE A16: encoder alone, with P1's head for 15 classes, embedding, penultimate
+# encoder alone, with P1's head for 15 classes, embedding, penultimate
 SIZES = {
     "simplecnn": (87_120, 1_839_199, 27_360, 64),
     "mobilenetv3-large": (2_971_952, 4_221_247, 960, 1280),

@@ -1,4 +1,4 @@
-"""Losses against golden values worked out in REFERENCE A14, hand-worked cases, and lightly."""
+"""Losses against golden values worked out by hand, hand-worked cases, and lightly."""
 
 import math
 

@@ -44,7 +44,7 @@ def pitch_shift(waveform: np.ndarray, sample_rate: int, semitones: float) -> np.
 def add_noise(waveform: np.ndarray, snr_db: float, noise: np.random.Generator) -> np.ndarray:
     """Add white Gaussian noise `snr_db` below the mean power of (samples,) float32; silence stays silent.
 
-    P1's "dB" is read as a signal-to-noise ratio (REFERENCE A4).
+    P1's "dB" is read as a signal-to-noise ratio.
     """
     power = float(np.mean(np.square(waveform, dtype=np.float64))) if len(waveform) else 0.0
     scale = math.sqrt(power / 10 ** (snr_db / 10))
@@ -52,7 +52,7 @@ def add_noise(waveform: np.ndarray, snr_db: float, noise: np.random.Generator) -
 
 
 def fit_length(waveform: np.ndarray, samples: int) -> np.ndarray:
-    """Bring (n,) to (samples,): the middle part of a longer one, zeros after a shorter one (REFERENCE A4)."""
+    """Bring (n,) to (samples,): the middle part of a longer one, zeros after a shorter one."""
     extra = len(waveform) - samples
     if extra >= 0:
         return waveform[extra // 2 : extra // 2 + samples]

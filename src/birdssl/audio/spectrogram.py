@@ -2,7 +2,7 @@
 
 The numbers are librosa's (Slaney's mel scale and area normalisation, `power_to_db` below the clip's maximum), which P1
 uses through librosa 0.8.1; a test holds the decibels to within 0.1 of it. What P1 leaves open is a field of `Frontend`
-with our default (REFERENCE A4, A15).
+with our default.
 
 Speed: frames times window, scipy's single-precision rfft, each group of mel filters over its own bins only (a dense mel
 matrix costs ten times the transform), and one clip at a time in arrays that are used again.

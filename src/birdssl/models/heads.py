@@ -1,4 +1,4 @@
-"""P1's classification heads, one for each encoder (REFERENCE A3, "Heads")."""
+"""P1's classification heads, one for each encoder (docs/papers.md)."""
 
 from dataclasses import dataclass
 

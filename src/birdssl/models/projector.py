@@ -1,4 +1,4 @@
-"""The projector (VICReg: expander) between encoder and self-supervised loss (REFERENCE A1, A2)."""
+"""The projector (VICReg: expander) between encoder and self-supervised loss."""
 
 from torch import Tensor, nn
 

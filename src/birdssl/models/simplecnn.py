@@ -1,4 +1,4 @@
-"""SimpleCNN: the SB-CNN of Salamon & Bello (2017), P1's smallest encoder (REFERENCE A5).
+"""SimpleCNN: the SB-CNN of Salamon & Bello (2017), P1's smallest encoder.
 
 - three 5x5 convolutions without padding, 24-48-48 channels;
 - the first two followed by max pooling of 4 on frequency and 2 on time;

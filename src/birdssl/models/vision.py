@@ -1,4 +1,4 @@
-"""P1's three larger encoders from torchvision, without their classifiers (REFERENCE A3, A16).
+"""P1's three larger encoders from torchvision, without their classifiers.
 
 Grey images are repeated to three channels, so that ImageNet weights fit. Each network ends in global average pooling.
 """
@@ -59,7 +59,7 @@ def mobilenetv3_large(
     """MobileNetV3-Large, 960 features.
 
     `double_rescale` is an ablation: Keras' network rescales [0, 255] to [-1, 1] itself, so P1's input of [0, 1] reached
-    the first layer as [-1, -0.992] (REFERENCE A0.1). Off by default; it can't be joined with `imagenet_norm`.
+    the first layer as [-1, -0.992]. Off by default; it can't be joined with `imagenet_norm`.
     """
     if imagenet_norm and double_rescale:
         raise UsageError("mobilenetv3-large takes imagenet_norm or double_rescale, not both: they set the same scale")
@@ -86,7 +86,7 @@ def inceptionv3(*, height: int, width: int, imagenet_norm: bool = False) -> Visi
     """Inception-V3, 2048 features, without auxiliary classifier.
 
     The auxiliary classifier can't train at 256 x 256 (its 5x5 convolution meets a 4x4 map) and Keras has none, but
-    torchvision's weights hold it: it is built, then dropped (REFERENCE A0.8).
+    torchvision's weights hold it: it is built, then dropped.
     """
     if min(height, width) < INCEPTION_LEAST:
         raise UsageError(

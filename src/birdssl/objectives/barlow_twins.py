@@ -1,4 +1,4 @@
-"""Barlow Twins (Zbontar et al. 2021), as its official code computes it (REFERENCE A1)."""
+"""Barlow Twins (Zbontar et al. 2021), as its official code computes it."""
 
 import torch
 from torch import Tensor

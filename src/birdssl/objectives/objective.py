@@ -9,7 +9,7 @@ Terms = dict[str, Tensor]
 class Objective(nn.Module):
     """A loss on two views' embeddings. Settings are arguments of `__init__`; a module, since some learn weights.
 
-    It takes the global batch: with several processes gather first (`birdssl.training.gather`, REFERENCE A13).
+    It takes the global batch: with several processes gather first (`birdssl.training.gather`).
     """
 
     def loss(self, za: Tensor, zb: Tensor) -> tuple[Tensor, Terms]:
@@ -42,7 +42,7 @@ def small_batch_message(batch: int, width: int) -> str | None:
     """What to tell a person whose global batch is small beside the projector's width; None when it isn't.
 
     Correlations among `width` outputs estimated from `batch` clips have rank below `batch`: under a quarter of the
-    width, sampling noise dominates the redundancy terms (REFERENCE A1: 45 of Barlow Twins' loss at batch 30, width 512,
+    width, sampling noise dominates the redundancy terms (45 of Barlow Twins' loss at batch 30, width 512,
     on perfect embeddings). Losses are then comparable at equal batch only.
     """
     if batch >= width / 4:

@@ -1,4 +1,4 @@
-"""VICReg (Bardes et al. 2022) in the three scalings that go by its name (REFERENCE A2).
+"""VICReg (Bardes et al. 2022) in the three scalings that go by its name.
 
 They differ by up to 2.15 times on the same embeddings, so losses compare within one name only.
 """
@@ -73,7 +73,7 @@ def variance_hinge(z: Tensor, gamma: float = 1.0, eps: float = 1e-4) -> Tensor:
 def covariance_penalty(z: Tensor) -> Tensor:
     """Sum of squared off-diagonal covariances (divisor N - 1) over D; z is (N, D).
 
-    P1 prints the divisor as the number of outputs less one, a slip of letters (REFERENCE A2, d).
+    P1 prints the divisor as the number of outputs less one, a slip of letters.
     """
     centred = z - z.mean(dim=0)
     matrix = centred.T @ centred / (len(z) - 1)

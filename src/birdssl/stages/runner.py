@@ -1,4 +1,4 @@
-"""Runs any stage under the contract of DESIGN.md: resumable, atomic, updatable, refusing what isn't its own.
+"""Runs any stage under the contract in docs/architecture.md: resumable, atomic, updatable, refusing what isn't its own.
 
 stage.json   what made the directory; `state` becomes "complete" last
 .work/       journal of finished units, the tables of the run before an update, scratch; gone when complete

@@ -1,4 +1,4 @@
-"""All processes' embeddings on every process, with gradient (REFERENCE A13).
+"""All processes' embeddings on every process, with gradient.
 
 Each process computes the loss on the global batch. Its backward pass gives each process the sum over processes of the
 gradients of its own rows, and distributed data parallel then averages parameters' gradients over processes: together

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
-MAX_NORM = {"offset": 0.0, "scale": 255.0}  # P1 divides by the largest value of a pixel (REFERENCE A4)
+MAX_NORM = {"offset": 0.0, "scale": 255.0}  # P1 divides by the largest value of a pixel
 LOADED_AT_ONCE = 4096  # images copied to the device in one go
 Reader = Callable[[np.ndarray], np.ndarray]
 

@@ -59,7 +59,7 @@ def training_rows(
     """Originals and copies to train on, each once, with `uses`, how often it is trained on in an epoch.
 
     `parted` has the column `part`. The share is drawn from each class before balancing, and the target of balance
-    shrinks with it (REFERENCE A3). Nothing of the validation part is looked at. Copies are planned for folds; where the
+    shrinks with it. Nothing of the validation part is looked at. Copies are planned for folds; where the
     parts aren't folds (`by_fold` is False), those of the training part may be too few and are then drawn again.
     """
     # within one table ids must be unique, and several inputs may hold the same clip

@@ -1,4 +1,4 @@
-"""Optimisers: P1's for each encoder as defaults (REFERENCE A3), and LARS as the methods' official codes use it (A1)."""
+"""Optimisers: P1's for each encoder as defaults, and LARS as the methods' official codes use it (A1)."""
 
 import math
 from collections.abc import Iterable
@@ -98,7 +98,7 @@ def build_optimiser(plan: OptimiserPlan, network: nn.Module) -> Optimizer:
 
 
 class Lars(Optimizer):
-    """Layer-wise adaptive rates as in the official code of Barlow Twins (REFERENCE A1).
+    """Layer-wise adaptive rates as in the official code of Barlow Twins.
 
     A weight with two or more axes moves by lr * eta * |w| / |g + decay * w|; biases and norms (one axis) are neither
     decayed nor adapted and move at `bias_ratio` of the rate.

@@ -33,7 +33,7 @@ class TrainingSettings(Settings):
     )
     warmup_epochs: int = setting(10, "Epochs of the rise under --schedule cosine.", ge=0)
     precision: Literal["auto", "fp32", "bf16"] = setting(
-        "auto", "auto takes bf16 where the processor computes in it natively, else fp32; the choice is recorded."
+        "auto", "auto takes bf16 where the processor and the encoder gain by it, else fp32; the choice is recorded."
     )
     threads: int = setting(2, "Threads on a CPU; part of the settings, since sums depend on how they are split.", ge=1)
     memory_budget: float = setting(

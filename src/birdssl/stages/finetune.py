@@ -208,7 +208,9 @@ class Finetune(Stage[FinetuneSettings]):
         with seeded_weights(derive(settings.seed, "head")):
             head = build_head(encoder.name, encoder.features, len(self.classes))
         network = Classifier(encoder, head, frozen=settings.freeze)
-        with training_session(self.options.device, settings.precision, settings.threads, self.scratch) as session:
+        with training_session(
+            self.options.device, settings.precision, settings.threads, encoder.name, self.scratch
+        ) as session:
             plan = TrainingPlan(
                 epochs=settings.epochs,
                 batch=self.batch,

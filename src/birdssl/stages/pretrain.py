@@ -124,7 +124,9 @@ class Pretrain(Stage[PretrainSettings]):
         small = small_batch_message(self.batch, settings.projector_width)
         if small:
             log.warning("%s", small)
-        with training_session(self.options.device, settings.precision, settings.threads, self.scratch) as session:
+        with training_session(
+            self.options.device, settings.precision, settings.threads, settings.encoder, self.scratch
+        ) as session:
             network = self._network()
             task = self._task(network, session)
             plan = TrainingPlan(

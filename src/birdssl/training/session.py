@@ -29,7 +29,7 @@ class Session:
 
 
 @contextlib.contextmanager
-def training_session(device: str, precision: str, threads: int, scratch: Path) -> Iterator[Session]:
+def training_session(device: str, precision: str, threads: int, encoder: str, scratch: Path) -> Iterator[Session]:
     """Choose device and precision, or take an interrupted run's, and compute by them inside.
 
     Raises IncompatibleError when the interrupted run began on another type of device: the rest of it would differ.
@@ -37,7 +37,7 @@ def training_session(device: str, precision: str, threads: int, scratch: Path) -
     chosen = choose_device(device)
     environment: dict[str, Any] = {
         "device": chosen.type,
-        "precision": choose_precision(precision, chosen),
+        "precision": choose_precision(precision, chosen, encoder),
         "threads": threads,
         "torch": torch.__version__,
     }

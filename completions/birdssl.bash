@@ -174,6 +174,7 @@ _birdssl() {
         "evaluate --probe") _birdssl_words "linear knn centroid"; return ;;
         "evaluate --train-ids") _birdssl_paths -d; return ;;
         "evaluate --several-labels") _birdssl_words "refuse leave-out"; return ;;
+        "evaluate --shared-origins") _birdssl_words "refuse leave-out accept"; return ;;
         "evaluate --draws") :; return ;;
         "evaluate --level") :; return ;;
         "evaluate --projection-clips") :; return ;;
@@ -220,7 +221,7 @@ _birdssl() {
             pretrain) _birdssl_words "--fold --validation-fraction -e --epochs -b --batch-size --optimiser --learning-rate --momentum --weight-decay --schedule --warmup-epochs --precision --threads --memory-budget --seed -O --objective -E --encoder --pool --projector-width --projector-layers --projector-bias --redundancy --invariance --variance --covariance --shuffle-pairs -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             finetune) _birdssl_words "--fold --validation-fraction -e --epochs -b --batch-size --optimiser --learning-rate --momentum --weight-decay --schedule --warmup-epochs --precision --threads --memory-budget --seed -s --start --weights -E --encoder --pool --imagenet-norm --freeze --train-fraction --balance --several-labels --allow-overlap -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             embed) _birdssl_words "-m --model --features --layer --roles --batch -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
-            evaluate) _birdssl_words "--on --name --classes --baseline --probe --train-ids --several-labels --draws --level --projection-clips --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
+            evaluate) _birdssl_words "--on --name --classes --baseline --probe --train-ids --several-labels --shared-origins --draws --level --projection-clips --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             detect) _birdssl_words "-m --model --hop-seconds --threshold --merge --no-merge --merge-gap --ignore --channel --batch -o --out --files-from -0 --null --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             demo) _birdssl_words "-o --out -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             run) _birdssl_words "--only -o --out -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;

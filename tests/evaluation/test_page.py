@@ -30,7 +30,8 @@ def system(name, value, **changes):
 
 def results(*systems, **changes):
     return {
-        "birdssl": "0.1.0", "on": "test", "checked": True, "settings": {"seed": 0, "draws": 100, "level": 0.9},
+        "birdssl": "0.1.0", "on": "test", "checked": True, "shared": False,
+        "settings": {"seed": 0, "draws": 100, "level": 0.9},
         "chance": {"balanced_accuracy": 0.5, "classes": 2}, "systems": list(systems), "comparisons": [], "notes": [],
         "left_out": [], "figures": {"comparison": "all.png"},
         "data": {"clips": 20, "origins": 9, "other_answers": [],

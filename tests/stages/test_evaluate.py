@@ -164,6 +164,32 @@ def test_an_origin_on_both_sides_is_refused(tmp_path):
         evaluate([embedded(tmp_path / "a", rows, vectors)], tmp_path / "out")
 
 
+def test_clips_of_shared_origins_are_left_out_or_accepted_with_a_note(tmp_path):
+    """As ESC-50's official folds have them: a recording in two folds."""
+    rows, vectors = table()
+    test = rows.filter("test")
+    twin = test["origin"][0]
+    shared = (test["origin"] == twin).sum()
+    first = rows.filter(~pl.col("test"))["origin"][0]
+    rows = rows.with_columns(origin=pl.col("origin").replace(first, twin))
+    made = embedded(tmp_path / "a", rows, vectors)
+    with pytest.raises(IncompatibleError, match=f"first: {twin}.*--shared-origins leave-out"):
+        evaluate([made], tmp_path / "out")
+    evaluate([made], tmp_path / "out", shared_origins="leave-out")
+    found = metrics(tmp_path / "out")
+    assert {"why": "of origins that were learned from", "clips": shared} in found["left_out"]
+    assert found["data"]["clips"] == test.height - shared
+    assert "Checked: no clip" in (tmp_path / "out" / "report.html").read_text()
+    evaluate([made], tmp_path / "all", shared_origins="accept")
+    found = metrics(tmp_path / "all")
+    assert found["data"]["clips"] == test.height
+    assert f"scored on {shared} clips whose origins it learned from as well" in found["notes"][-1]
+    assert "Checked: no clip" not in (tmp_path / "all" / "report.html").read_text()
+    alike = embedded(tmp_path / "b", rows.with_columns(origin=pl.lit("one upload")), vectors)
+    with pytest.raises(IncompatibleError, match="every origin to be scored was also learned from"):
+        evaluate([alike], tmp_path / "none", shared_origins="leave-out")
+
+
 def test_embeddings_without_a_fold_are_cross_validated(tmp_path):
     rows, vectors = table(spread=0.5)
     evaluate([embedded(tmp_path / "a", rows, vectors)], tmp_path / "out", on="validation")

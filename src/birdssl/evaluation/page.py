@@ -58,11 +58,13 @@ def _lead(results: Mapping[str, Any]) -> str:
 
 
 def _scope(results: Mapping[str, Any]) -> str:
-    checked = (
-        "Checked: no clip of these origins was learned from with its label."
-        if results["checked"]
-        else "A training run is no longer where it was, so it was not checked whether it learned from these origins."
-    )
+    checked = "Checked: no clip of these origins was learned from with its label."
+    if results["shared"]:
+        checked = "Other clips of some of these origins were learned from with their labels, which was accepted."
+    elif not results["checked"]:
+        checked = (
+            "A training run is no longer where it was, so it was not checked whether it learned from these origins."
+        )
     if results["on"] == "test":
         return f"The test part, held out from training, balancing and choosing. {checked}"
     return (

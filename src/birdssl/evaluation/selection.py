@@ -1,6 +1,6 @@
 """Which rows are scored and which may be learned from: the one place that keeps the two apart."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import polars as pl
 
@@ -48,14 +48,26 @@ def learnable(table: pl.DataFrame, fold: int | None, ids: Collection[str] | None
     return chosen
 
 
-def refuse_leak(training: Sequence[str], scored: Sequence[str], where: str) -> None:
-    """Raise IncompatibleError when an origin is both learned from and scored."""
-    both = sorted(set(training) & set(scored))
-    if both:
-        raise IncompatibleError(
-            f"{where}: {len(both)} origins are both learned from and scored (first: {both[0]}); clips of one origin "
-            "sound alike, so the score would mean nothing: split by origin with `birdssl split`"
-        )
+def apart(
+    rows: pl.DataFrame, learned: Collection[str], shared: str, where: str
+) -> tuple[pl.DataFrame, dict[str, int], int]:
+    """Rows to be scored, what was left out of them, and how many share their origin with what was learned from.
+
+    `shared` says what to do with these: "refuse" raises IncompatibleError, "leave-out" takes them away, "accept" keeps
+    them.
+    """
+    twins = rows.filter(pl.col("origin").is_in(list(learned)))
+    if twins.is_empty() or shared == "accept":
+        return rows, {}, twins.height
+    if shared == "leave-out":
+        left_out = {"of origins that were learned from": twins.height}
+        return rows.filter(~pl.col("origin").is_in(list(learned))), left_out, 0
+    origins = twins["origin"].unique().sort()
+    raise IncompatibleError(
+        f"{where}: {len(origins)} origins are both learned from and scored (first: {origins[0]}); clips of one origin "
+        "sound alike, so the score would flatter: split by origin with `birdssl split`, or give --shared-origins "
+        "leave-out to score the others, or accept"
+    )
 
 
 def single_label(rows: pl.DataFrame, where: str, leave_out: bool = False) -> tuple[pl.DataFrame, dict[str, int]]:

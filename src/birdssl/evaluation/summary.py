@@ -66,14 +66,27 @@ def left_out_in_all(told: Sequence[Any], on: str) -> list[dict[str, Any]]:
 
 def seen_notes(told: Sequence[Any]) -> list[str]:
     """A sentence for each system whose pretraining saw clips that are scored, though not their labels."""
-    seen: dict[str, int] = {}
-    for item in told:
-        seen[item["system"]] = max(
-            [seen.get(item["system"], 0), *(model["seen_unlabelled"] for model in item["models"])]
-        )
     return [
         f"The encoder of {name} was pretrained, without labels, on {count} of the held-out clips; on recordings "
         "that it never met it may do less well."
-        for name, count in seen.items()
+        for name, count in _most(told, "seen_unlabelled").items()
         if count
     ]
+
+
+def shared_notes(told: Sequence[Any]) -> list[str]:
+    """A sentence for each system that is scored on clips whose origins it learned from, as it was told to accept."""
+    return [
+        f"{name} is scored on {count} clips whose origins it learned from as well; clips of one origin sound alike, so "
+        "its score flatters."
+        for name, count in _most(told, "shared").items()
+        if count
+    ]
+
+
+def _most(told: Sequence[Any], key: str) -> dict[str, int]:
+    """The largest count among each system's models."""
+    found: dict[str, int] = {}
+    for item in told:
+        found[item["system"]] = max([found.get(item["system"], 0), *(model[key] for model in item["models"])])
+    return found

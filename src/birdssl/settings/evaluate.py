@@ -46,6 +46,10 @@ class EvaluateSettings(Settings):
     several_labels: Literal["refuse", "leave-out"] = setting(
         "refuse", "What to do with clips of several labels, since one label a clip is scored."
     )
+    shared_origins: Literal["refuse", "leave-out", "accept"] = setting(
+        "refuse",
+        "What to do with clips whose origin was learned from as well: accepted, they make a score flatter.",
+    )
     draws: int = setting(2000, "Draws of origins for the intervals.", ge=100, le=1_000_000)
     level: float = setting(0.95, "Level of the intervals.", ge=0.5, le=0.999)
     projection_clips: int = setting(1000, "Most clips in a t-SNE picture; 0 for no picture.", ge=0, le=20_000)

@@ -38,7 +38,7 @@ from birdssl.evaluation.metrics import ClassList, class_list, silhouette
 from birdssl.evaluation.page import render_page
 from birdssl.evaluation.projection import Projection, project
 from birdssl.evaluation.scoring import Doubt, score
-from birdssl.evaluation.summary import headline, headline_table, left_out_in_all, seen_notes
+from birdssl.evaluation.summary import headline, headline_table, left_out_in_all, seen_notes, shared_notes
 from birdssl.settings.evaluate import EvaluateSettings
 from birdssl.stages.contract import Result, Source, Stage, Unit, relative
 
@@ -116,13 +116,10 @@ class Evaluate(Stage[EvaluateSettings]):
         parts, told, run = [], [], model_run(artifact)
         with threadpool_limits(1):
             for fold, ids in entry.teachers:
-                rows, left_out = self._scored(table, fold, entry)
-                if run is not None and run.verb == "finetune":
-                    selection.refuse_leak(
-                        learned_from(run)["origin"].to_list(), rows["origin"].to_list(), str(entry.path)
-                    )
-                answers = self._answer(artifact, table, rows, entry, (fold, ids))
-                checks = {"checked": run is not None or not artifact.facts.get("model"),
+                training = None if entry.classes else self._training(table, entry, fold, ids)
+                rows, left_out, shared = self._scored(table, fold, entry, _origins_learned(run, training))
+                answers = self._answer(artifact, training, rows, entry)
+                checks = {"checked": run is not None or not artifact.facts.get("model"), "shared": shared,
                           "seen_unlabelled": seen_unlabelled(run, rows["id"].to_list())}  # fmt: skip
                 told.append({"fold": fold, "left_out": left_out, **checks, **answers.facts})
                 parts.append(_as_rows(rows, answers, entry, fold))
@@ -152,7 +149,8 @@ class Evaluate(Stage[EvaluateSettings]):
         }
         told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((self.out / "models").glob("*.json"))]
         results["left_out"] = left_out_in_all(told, self.settings.on)
-        results["notes"] += seen_notes(told)
+        results["notes"] += [*seen_notes(told), *shared_notes(told)]
+        results["shared"] = any(model["shared"] for item in told for model in item["models"])
         results["checked"] = all(model["checked"] for item in told for model in item["models"])
         with threadpool_limits(1):
             pictures = self._illustrate(results, answers, told)
@@ -219,8 +217,10 @@ class Evaluate(Stage[EvaluateSettings]):
             labels |= set(selection.learnable(table, None, None, str(artifact.path))["labels"].explode().to_list())
         return sorted(labels - ({NOTHING} - set(self.settings.classes)))
 
-    def _scored(self, table: pl.DataFrame, fold: int | None, entry: Entry) -> tuple[pl.DataFrame, dict[str, int]]:
-        """Rows to be scored, with their truth, and how many were left out, by reason."""
+    def _scored(
+        self, table: pl.DataFrame, fold: int | None, entry: Entry, learned: set[str]
+    ) -> tuple[pl.DataFrame, dict[str, int], int]:
+        """Rows to be scored, with their truth; how many were left out, by reason; how many share a learned origin."""
         where = str(entry.path)
         rows = selection.held_out(table, self.settings.on, fold, where)
         rows, left_out = selection.single_label(rows, where, self.settings.several_labels == "leave-out")
@@ -231,19 +231,28 @@ class Evaluate(Stage[EvaluateSettings]):
                 f"{where}: none of its {rows.height} labelled clips to be scored is of a class of interest "
                 f"({', '.join(self.classes.scored)}); label clips of the held-out part, or name others with --classes"
             )
-        return kept, left_out
+        apart, twins, shared = selection.apart(kept, learned, self.settings.shared_origins, where)
+        if apart.is_empty():
+            raise IncompatibleError(
+                f"{where}: every origin to be scored was also learned from, so --shared-origins leave-out leaves no "
+                "clip; split by origin with `birdssl split`"
+            )
+        return apart, left_out | twins, shared
 
-    def _answer(
-        self, artifact: Artifact, table: pl.DataFrame, rows: pl.DataFrame, entry: Entry,
-        teacher: tuple[int | None, frozenset[str] | None],
-    ) -> Answers:  # fmt: skip
+    def _training(
+        self, table: pl.DataFrame, entry: Entry, fold: int | None, ids: frozenset[str] | None
+    ) -> pl.DataFrame:
+        """Rows that a probe learns from, with their truth."""
+        where = str(entry.path)
+        rows = selection.learnable(table, fold, ids, where)
+        rows, _ = selection.single_label(rows, where, self.settings.several_labels == "leave-out")
+        return rows.filter(pl.col("truth").is_in(self.classes.answers))
+
+    def _answer(self, artifact: Artifact, training: pl.DataFrame | None, rows: pl.DataFrame, entry: Entry) -> Answers:
+        """By the model's head, or by a probe where there are rows to train one on."""
         where, ids = str(entry.path), rows["id"].to_list()
-        if entry.classes:
+        if training is None:
             return head_answers(_with(artifact, ids, "scores"), entry.classes, where)
-        training = selection.learnable(table, teacher[0], teacher[1], where)
-        training, _ = selection.single_label(training, where, self.settings.several_labels == "leave-out")
-        training = training.filter(pl.col("truth").is_in(self.classes.answers))
-        selection.refuse_leak(training["origin"].to_list(), rows["origin"].to_list(), where)
         vectors = _with(artifact, [*training["id"].to_list(), *ids], "embedding")
         examples = vectors.head(training.height).with_columns(training["truth"], training["origin"])
         kind = self.settings.probe or "linear"
@@ -295,6 +304,12 @@ def _refuse_twins(entries: Sequence[Entry]) -> None:
                     f"{held}; inputs of one name are different folds of one system: tell others apart with --name A,B"
                 )
             seen[entry.system, fold] = entry.path
+
+
+def _origins_learned(run: Artifact | None, training: pl.DataFrame | None) -> set[str]:
+    """Origins that labels were learned from: by the model, and by a probe on its embeddings."""
+    by_model = learned_from(run)["origin"].to_list() if run is not None and run.verb == "finetune" else []
+    return {*by_model, *([] if training is None else training["origin"].to_list())}
 
 
 def _with(artifact: Artifact, ids: Sequence[str], column: str) -> pl.DataFrame:

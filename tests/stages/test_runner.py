@@ -69,6 +69,23 @@ def test_other_settings_are_refused_with_the_difference_until_overwrite(numbers:
     assert (tmp_path / "out" / "total.txt").read_text() == "45"
 
 
+def test_a_run_that_failed_before_anything_was_done_takes_other_settings(numbers: Path, tmp_path: Path, monkeypatch):
+    """A mistake found only while working: its cure must not need --overwrite."""
+    out = tmp_path / "out"
+
+    def refuse(stage, unit):
+        raise IncompatibleError("give another factor")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Double, "work", refuse)
+        with pytest.raises(IncompatibleError, match="another factor"):
+            double(numbers, out, DoubleSettings(factor=2))
+    assert double(numbers, out, DoubleSettings(factor=3)).exit_code == 0
+    assert open_artifact(out).settings["factor"] == 3
+    with pytest.raises(UsageError, match="factor"):
+        double(numbers, out, DoubleSettings(factor=2))
+
+
 def test_overwrite_leaves_a_stranger_s_file_alone(numbers: Path, tmp_path: Path):
     double(numbers, tmp_path / "out")
     (tmp_path / "out" / "notes.md").write_text("mine")

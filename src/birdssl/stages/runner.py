@@ -69,11 +69,12 @@ def run(stage: Stage[Any], options: RunOptions | None = None) -> Outcome:
     existing = _examine(stage.out, stage.verb)
     units = stage.plan()
     _refuse_twins(units)
+    anew = existing is not None and (options.overwrite or _nothing_to_lose(existing, stage, units))
     if options.dry_run:
-        return _dry_run(stage, units, existing if not options.overwrite else None)
+        return _dry_run(stage, units, None if anew else existing)
     stage.out.mkdir(parents=True, exist_ok=True)
     with _locked(stage.out), _terminable():
-        if existing and options.overwrite:
+        if anew:
             remove_artifact(stage.out, stage.owns)
             existing = None
         record = _new_record(stage, units)
@@ -194,6 +195,13 @@ def _new_record(stage: Stage[Any], units: list[Unit]) -> StageRecord:
         inputs=inputs,
         plan=plan_digest(units),
     )
+
+
+def _nothing_to_lose(existing: StageRecord, stage: Stage[Any], units: list[Unit]) -> bool:
+    """Whether a run with other settings failed before any unit was done, so that their correction may begin anew."""
+    if existing.state == COMPLETE or stage.scratch.exists() or any(Journal(stage.out).notes()):
+        return False
+    return _comparable(existing) != _comparable(_new_record(stage, units))
 
 
 def _refuse_other_settings(existing: StageRecord, new: StageRecord, out: Path) -> None:

@@ -1,7 +1,7 @@
 """What a stage is: the units of work it plans, what a unit returns, and what later stages inherit from it.
 
-A stage says what there is to do and does one unit at a time. Everything else that docs/architecture.md promises of every
-stage (resuming, updating, rejects, workers, signals, exit codes) is done once, in `birdssl.stages.runner`.
+A stage says what there is to do and does one unit at a time. Everything else that docs/architecture.md promises of
+every stage (resuming, updating, rejects, workers, signals, exit codes) is done once, in `birdssl.stages.runner`.
 """
 
 import os

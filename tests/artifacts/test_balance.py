@@ -11,7 +11,7 @@ from birdssl.artifacts.manifest import CLIP_SCHEMA, COPY, child_id, clips
 from birdssl.errors import IncompatibleError
 
 # Clips of P1's size: 5,000 of which 500 are the test part; each class divides by five. The paper's own table is
-# reproduced in REFERENCE only in part: the largest class has 580 clips in a fold's training part, 3,600 in all.
+# known to us only in part: the largest class has 580 clips in a fold's training part, 3,600 in all.
 TRAINING = (725, 680, 515, 440, 380, 330, 290, 250, 210, 180, 155, 120, 100, 75, 50)
 TEST = (80, 76, 57, 49, 42, 37, 32, 28, 23, 20, 17, 13, 11, 9, 6)
 

@@ -1,7 +1,7 @@
 """Classes of equal size from copies: planned once for all folds, drawn for one fold at a time.
 
 P1 adds copies until every class of a fold's training part has N = 580 clips (15 classes, 3,600 clips become 8,700).
-Its formula of ceil(max / n) - 1 copies a clip overshoots; P1 then stops at N (REFERENCE A4). So, for each class of a
+Its formula of ceil(max / n) - 1 copies a clip overshoots; P1 then stops at N. So, for each class of a
 training part that has n < N clips: all originals stay, and N - n copies come in rounds, one copy a clip in each round.
 The clips' order within a round is that of the copies' own seeds, which are random and stand in the manifest; planning
 and drawing therefore agree without knowing of each other.

@@ -125,6 +125,10 @@ def test_a_start_that_saw_held_out_clips_is_refused(labels: Path, encoder: Path,
     outcome = finetune([labels], tmp_path / "out", start=str(seen), fold=2, allow_overlap=True, epochs=0)
     assert outcome.summary["overlap"] == 4
     assert finetune([labels], tmp_path / "other", start=str(seen), fold=1, epochs=0).exit_code == 0
+    pond = rendered_labels(tmp_path / "pond", 24, name="pond")
+    finetune([pond], tmp_path / "between", start=str(seen), epochs=0)
+    with pytest.raises(IncompatibleError, match=r"between was trained on 4 of .*--allow-overlap"):
+        finetune([labels], tmp_path / "later", start=str(tmp_path / "between"), fold=2)
 
 
 def test_a_share_is_drawn_from_each_class_before_balancing(labels: Path, tmp_path: Path):

@@ -1,7 +1,7 @@
 """Where embeddings come from: the fold that their model held out, the clips it learned from, and all earlier stages."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -10,15 +10,27 @@ from birdssl.artifacts.artifact import Artifact, open_artifact, read_record
 
 # The column that training runs add to their clips, and its word for clips that were learned from.
 PART, TRAINING = "part", "training"
+TRAINS = ("pretrain", "finetune")
 
 
 def model_run(artifact: Artifact) -> Artifact | None:
     """The pretrain or finetune run that made embeddings; None for plain features, or where it isn't there any more."""
     for item in artifact.record.inputs:
         folder = artifact.path / item["path"]
-        if item["verb"] in ("pretrain", "finetune") and read_record(folder) is not None:
+        if item["verb"] in TRAINS and read_record(folder) is not None:
             return open_artifact(folder)
     return None
+
+
+def training_runs(folder: Path) -> Iterator[Artifact]:
+    """The run that made a model, then those that made the models it started from, as far as they're still there."""
+    record = read_record(folder)
+    if record is None or record.verb not in TRAINS:
+        return
+    yield open_artifact(folder)
+    for item in record.inputs:
+        if item["verb"] in TRAINS:
+            yield from training_runs(folder / item["path"])
 
 
 def model_fold(artifact: Artifact) -> int | None:

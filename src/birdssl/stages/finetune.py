@@ -12,11 +12,12 @@ from typing import Any, ClassVar
 import polars as pl
 import torch
 
-from birdssl.artifacts.artifact import MANIFEST, table_digest
+from birdssl.artifacts.artifact import table_digest
 from birdssl.artifacts.balance import Balance
 from birdssl.artifacts.manifest import CLIP_SCHEMA, ORIGINAL
 from birdssl.artifacts.weights import download_weights, read_weights
 from birdssl.errors import IncompatibleError, NoInputError
+from birdssl.evaluation.lineage import learned_from, training_runs
 from birdssl.models.encoder import Encoder
 from birdssl.models.heads import build_head
 from birdssl.models.imagenet import imagenet_url, load_imagenet
@@ -34,7 +35,7 @@ from birdssl.training.joined import SOURCE, Joined, differing, join
 from birdssl.training.labelled import USES, class_list, labelled_rows, say_absent, targets, training_rows
 from birdssl.training.loop import Trained, TrainingPlan, train
 from birdssl.training.optimisers import p1_batch
-from birdssl.training.partition import PART, TRAINING, VALIDATION, part_by_fold, part_by_origin, without_test
+from birdssl.training.partition import PART, VALIDATION, part_by_fold, part_by_origin, without_test
 from birdssl.training.saved_model import PAYLOAD, ModelSpec, SavedModel, load_model, save_model
 from birdssl.training.session import Session, training_session
 
@@ -166,16 +167,13 @@ class Finetune(Stage[FinetuneSettings]):
         return [] if self.settings.weights is None else [table_digest(self.settings.weights)]
 
     def _check_overlap(self, validation: pl.DataFrame) -> int:
-        """Held-out clips that the start was trained on: of the test part, and of the fold where there is one."""
-        if self.start is None or not (self.start / MANIFEST).exists():
+        """Held-out clips that the start, or what it started from, was trained on: of the test part and of the fold."""
+        if self.start is None:
             return 0
-        seen = pl.read_parquet(self.start / MANIFEST)
-        if PART not in seen.columns:
-            return 0
-        known = seen.filter(pl.col(PART) == TRAINING).select(pl.coalesce("parent", "id"))["parent"].unique()
+        known = {clip for run in training_runs(self.start) for clip in learned_from(run)["id"]}
         test = self.data.rows.filter(pl.col("test").fill_null(False) & (pl.col("role") == ORIGINAL))
         held = test if self.settings.fold is None else pl.concat([test, validation.select(test.columns)])
-        count = held.filter(pl.col("id").is_in(known.to_list())).height
+        count = held.filter(pl.col("id").is_in(list(known))).height
         if count and not self.settings.allow_overlap:
             raise IncompatibleError(
                 f"--start {self.start} was trained on {count} of {held.height} clips that are held out here, so scores "

@@ -27,13 +27,13 @@ from birdssl.seeds import derive
 from birdssl.settings.finetune import FinetuneSettings
 from birdssl.stages.contract import Result, Source, Stage, Unit, inherit, relative
 from birdssl.stages.inference import model_source
-from birdssl.stages.training import HISTORY, optimiser_plan, read_provenance, schedule, training_identity
+from birdssl.stages.training import HISTORY, read_provenance, training_identity, training_plan
 from birdssl.training.finetuning import Classifier, Embedded, Finetuning
 from birdssl.training.history import write_history
 from birdssl.training.images import hold_images
 from birdssl.training.joined import SOURCE, Joined, differing, join
 from birdssl.training.labelled import USES, class_list, labelled_rows, say_absent, targets, training_rows
-from birdssl.training.loop import Trained, TrainingPlan, train
+from birdssl.training.loop import Trained, train
 from birdssl.training.optimisers import p1_batch
 from birdssl.training.partition import PART, VALIDATION, part_by_fold, part_by_origin, without_test
 from birdssl.training.saved_model import PAYLOAD, ModelSpec, SavedModel, load_model, save_model
@@ -98,7 +98,7 @@ class Finetune(Stage[FinetuneSettings]):
         settings, artifacts = self.settings, self.artifacts()
         self.data = join(artifacts, self.out)
         self._check_start()
-        optimiser_plan(settings, self.encoder_name, self.batch)  # says now what doesn't fit
+        training_plan(settings, self.encoder_name, self.batch)  # says now what doesn't fit
         every = labelled_rows(self.data.rows, settings.several_labels == "leave-out")
         self.classes = class_list(every, [artifact.facts for artifact in artifacts])
         if len(self.classes) < 2:
@@ -209,13 +209,7 @@ class Finetune(Stage[FinetuneSettings]):
         with training_session(
             self.options.device, settings.precision, settings.threads, encoder.name, self.scratch
         ) as session:
-            plan = TrainingPlan(
-                epochs=settings.epochs,
-                batch=self.batch,
-                seed=settings.seed,
-                optimiser=optimiser_plan(settings, encoder.name, self.batch),
-                schedule=schedule(settings),
-            )
+            plan = training_plan(settings, encoder.name, self.batch)
             trained = train(self._task(network, session), plan, session.fabric, self.scratch, session.environment)
         self._save(network, trained, session)
         return Result(self.rows.select(list(self.schema)))

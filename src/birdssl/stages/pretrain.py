@@ -24,11 +24,11 @@ from birdssl.objectives.registry import OBJECTIVES
 from birdssl.seeds import derive
 from birdssl.settings.pretrain import WEIGHTS, PretrainSettings
 from birdssl.stages.contract import Result, Stage, Unit
-from birdssl.stages.training import HISTORY, optimiser_plan, read_provenance, schedule, training_identity
+from birdssl.stages.training import HISTORY, read_provenance, training_identity, training_plan
 from birdssl.training.history import write_history
 from birdssl.training.images import hold_images
 from birdssl.training.joined import SOURCE, Joined, join
-from birdssl.training.loop import Trained, TrainingPlan, train
+from birdssl.training.loop import Trained, train
 from birdssl.training.optimisers import p1_batch
 from birdssl.training.pairs import StoredViews, view_table
 from birdssl.training.partition import PART, TRAINING, VALIDATION, part_by_fold, part_by_origin, without_test
@@ -75,7 +75,7 @@ class Pretrain(Stage[PretrainSettings]):
         self.rows = parted[view_table(parted)["views"].explode(empty_as_null=False).sort().to_list()]
         self.pairs = _with_parts(view_table(self.rows), self.rows)
         self._check_sizes()
-        optimiser_plan(settings, settings.encoder, self.batch)  # says now what doesn't fit
+        training_plan(settings, settings.encoder, self.batch)  # says now what doesn't fit
         size = 4 * (self._encoder().features * settings.projector_width + 2 * 10**6)
         return [Unit("model", training_identity(self.artifacts()), size=size)]
 
@@ -129,14 +129,7 @@ class Pretrain(Stage[PretrainSettings]):
         ) as session:
             network = self._network()
             task = self._task(network, session)
-            plan = TrainingPlan(
-                epochs=settings.epochs,
-                batch=self.batch,
-                seed=settings.seed,
-                optimiser=optimiser_plan(settings, settings.encoder, self.batch),
-                schedule=schedule(settings),
-                drop_last=True,
-            )
+            plan = training_plan(settings, settings.encoder, self.batch, drop_last=True)
             trained = train(task, plan, session.fabric, self.scratch, session.environment)
         self._save(network, trained, session)
         return Result(self.rows.select(list(self.schema)))

@@ -8,7 +8,8 @@ from typing import Any
 
 from birdssl.artifacts.artifact import Artifact
 from birdssl.settings.training import TrainingSettings
-from birdssl.training.optimisers import OptimiserPlan, Schedule, plan_optimiser
+from birdssl.training.loop import TrainingPlan
+from birdssl.training.optimisers import Schedule, plan_optimiser
 from birdssl.training.saved_model import DESCRIPTION
 
 HISTORY = "history.csv"
@@ -20,9 +21,9 @@ def training_identity(artifacts: Sequence[Artifact], *others: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def optimiser_plan(settings: TrainingSettings, encoder: str, batch: int) -> OptimiserPlan:
-    """P1's optimiser with what the settings change."""
-    return plan_optimiser(
+def training_plan(settings: TrainingSettings, encoder: str, batch: int, *, drop_last: bool = False) -> TrainingPlan:
+    """P1's optimiser with what the settings change, and the rest of them. Raises UsageError for what doesn't fit."""
+    optimiser = plan_optimiser(
         encoder,
         batch,
         name=settings.optimiser,
@@ -30,11 +31,8 @@ def optimiser_plan(settings: TrainingSettings, encoder: str, batch: int) -> Opti
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
     )
-
-
-def schedule(settings: TrainingSettings) -> Schedule:
-    """The learning rate's course over the run."""
-    return Schedule(settings.schedule, settings.warmup_epochs, settings.epochs)
+    schedule = Schedule(settings.schedule, settings.warmup_epochs, settings.epochs)
+    return TrainingPlan(settings.epochs, batch, settings.seed, optimiser, schedule, drop_last)
 
 
 def read_provenance(out: Path) -> dict[str, Any]:

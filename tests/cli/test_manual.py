@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,17 @@ def test_committed_pages_and_completions_are_up_to_date():
     stale = [name for name, text in made.items() if not (ROOT / name).exists() or (ROOT / name).read_text() != text]
     assert not stale, "run `python -m birdssl.cli.manual` in the repository and commit what it writes"
     assert {f"man/{path.name}" for path in (ROOT / "man").iterdir()} == {name for name in made if name[:4] == "man/"}
+
+
+def test_the_wheel_takes_every_page_and_completion_to_where_systems_look():
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    taken = build["targets"]["wheel"]["shared-data"]
+    places = {name: taken.get(name) or f"{taken[name.split('/')[0]]}/{name.split('/')[1]}"
+              for name in manual.pages(commands())}  # fmt: skip
+    assert places.pop("completions/birdssl.bash") == "share/bash-completion/completions/birdssl"
+    assert places.pop("completions/_birdssl") == "share/zsh/site-functions/_birdssl"
+    assert places.pop("completions/birdssl.fish") == "share/fish/vendor_completions.d/birdssl.fish"
+    assert places == {name: f"share/man/man1/{Path(name).name}" for name in places}
 
 
 def test_writing_removes_the_page_of_a_verb_that_is_gone(tmp_path: Path):

@@ -15,6 +15,7 @@ from birdssl.cli import app
 from birdssl.cli.tree import commands
 from birdssl.cli.verbs import TOOLS, VERBS
 
+ROOT = Path(__file__).resolve().parents[2]
 SEE = "`birdssl double --help` lists all options"
 NEEDS = "`birdssl double` needs"
 ABOUT = "FOLDER (Directories that earlier stages made)"
@@ -151,18 +152,40 @@ def test_no_arguments_show_the_help_and_are_an_error(birdssl):
     assert printed.err.startswith("Usage: birdssl VERB INPUT... -o OUT [OPTIONS]\n")
 
 
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the verbs and tools that would have run."""
+    ran: list[str] = []
+    monkeypatch.setattr(app, "run_stage", lambda stage, options: ran.append(stage) or 0)
+    for name in VERBS:
+        monkeypatch.setitem(VERBS, name, _with(VERBS[name], stage=lambda name=name: lambda *_: name))
+    for name in TOOLS:
+        monkeypatch.setitem(
+            TOOLS, name, _with(TOOLS[name], main=lambda name=name: lambda *_, **__: ran.append(name) or 0)
+        )
+    return ran
+
+
 @pytest.mark.parametrize("name", [*VERBS, *TOOLS])
-def test_every_example_is_a_command_line_that_parses(name: str, monkeypatch, capsys):
-    ran = []
-    monkeypatch.setattr(app, "run_stage", lambda stage, options: ran.append(name) or 0)
-    if name in VERBS:
-        monkeypatch.setitem(VERBS, name, _with(VERBS[name], stage=lambda: lambda *given: given))
-    else:
-        monkeypatch.setitem(TOOLS, name, _with(TOOLS[name], main=lambda: lambda *_, **__: ran.append(name) or 0))
+def test_every_example_is_a_command_line_that_parses(name: str, parsed: list[str], capsys):
     line = shlex.split(commands()[name].example)
     assert line[:2] == ["birdssl", name]
     assert app.main(line[1:]) == 0, capsys.readouterr().err
-    assert ran == [name]
+    assert parsed == [name]
+
+
+def command_lines() -> list[str]:
+    """What the pages tell a person to type: the lines of their blocks that begin with `birdssl`."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    blocks = [block for page in pages for block in page.read_text(encoding="utf-8").split("```")[1::2]]
+    return [line for block in blocks for line in block.splitlines() if line.startswith("birdssl ")]
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_what_the_pages_tell_a_person_to_type_parses(line: str, parsed: list[str], capsys):
+    words = shlex.split(line, comments=True)
+    assert app.main(words[1:]) == 0, capsys.readouterr().err
+    assert parsed == words[1:2]
 
 
 def _with(entry: object, **changes: object) -> object:

@@ -210,6 +210,26 @@ def test_one_corrupt_clip_costs_one_clip(chain: Path, verb: str, tmp_path: Path)
     assert Path(clip["path"]).name in artifact.rejects()["reason"][0]
 
 
+def test_nothing_of_a_held_out_origin_is_learned_from_anywhere_in_the_chain(chain: Path):
+    """The chain trains with --fold 0: no clip, copy or view of the fold's or the test part's origins is in training."""
+    clips = open_artifact(chain / "split").manifest()
+    tested, folded = (set(clips.filter(part)["origin"]) for part in (pl.col("test"), pl.col("fold") == 0))
+    rest = set(clips["origin"]) - tested - folded
+    assert tested
+    assert folded
+    assert not tested & folded
+    planned = open_artifact(chain / "augment").manifest().filter(pl.col("role") != "original")
+    assert set(planned.filter(pl.col("role") == "view")["origin"]) == rest | folded  # validation clips have views, too
+    assert not set(planned["origin"]) & tested
+    for verb in ("pretrain", "finetune"):
+        used = open_artifact(chain / verb).manifest()
+        parts = {name[0]: set(rows["origin"]) for name, rows in used.group_by("part")}
+        assert parts["training"] <= rest
+        assert parts["validation"] <= folded
+    scored = open_artifact(chain / "evaluate").manifest()
+    assert set(scored["id"]) <= set(clips.filter("test")["id"])
+
+
 def test_the_chain_reads_what_recorders_write(chain: Path):
     recordings = list((chain / "synth" / "recordings").rglob("*.[wW][aA][vV]"))
     assert {soundfile.info(path).samplerate for path in recordings} == {22050}

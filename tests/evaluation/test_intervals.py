@@ -132,6 +132,6 @@ def test_ten_thousand_clips_and_a_thousand_draws_are_quick():
     """A bound that only a loop over clips would miss; it takes a quarter of a second."""
     random = np.random.default_rng(0)
     found = tally(random.integers(50, size=10_000), random.random(10_000) < 0.5, [str(n) for n in range(10_000)], 50)
-    start = time.perf_counter()
+    start = time.process_time()
     bootstrap(found, seed=0, draws=1000)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10

@@ -84,6 +84,35 @@ def test_a_name_that_is_not_text_is_refused(tmp_path: Path) -> None:
     assert len(listing.recordings) == len(listing.refused) == 1
 
 
+def test_a_folder_that_cannot_be_opened_is_refused_and_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Walking left out whole folders without a word where their permissions were wrong, and the exit code was 0."""
+    touch(tmp_path / "card/a/1.wav", tmp_path / "card/b/2.wav")
+    scandir = os.scandir
+
+    def guarded(path: str) -> object:
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)  # root, who runs tests in containers, may open anything
+    listing = list_recordings([tmp_path / "card"], SUFFIXES)
+    assert [item.name for item in listing.recordings] == ["card/a/1.wav"]
+    assert [item.name for item in listing.refused] == ["card/b"]
+    assert "can't be opened (Permission denied)" in listing.refused[0].reason
+    with pytest.raises(NoInputError, match="can't be opened"):
+        names(tmp_path / "card/b")
+
+
+def test_what_is_passed_over_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The log gave a count alone, so that nobody could tell which folder had been taken for a stage's."""
+    touch(tmp_path / "a/1.wav", tmp_path / "a/out/stage.json", tmp_path / "a/out/clips/1.wav")
+    with caplog.at_level(logging.INFO):
+        names(tmp_path / "a")
+    assert f"1 birdssl directories (first: {tmp_path / 'a/out'})" in caplog.text
+
+
 def test_nothing_found_says_what_was_looked_for_and_what_is_there(tmp_path: Path) -> None:
     touch(tmp_path / "a/1.txt", tmp_path / "a/2.txt", tmp_path / "a/3", tmp_path / "a/._4.wav")
     with pytest.raises(

@@ -6,7 +6,7 @@ A recording is named by its input folder and its path in it, `<folder>/<path>`, 
 import hashlib
 import logging
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ from birdssl.artifacts.artifact import RECORD, read_record
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 
 log = logging.getLogger(__name__)
+
+Passed = dict[str, list[Path]]  # what was passed over, by what it is
 
 SAMPLED = 1 << 16  # bytes at either end that identify a recording: reading terabytes to name them would cost hours
 
@@ -54,32 +56,36 @@ class Listing:
 def list_recordings(inputs: Sequence[Path], suffixes: Sequence[str]) -> Listing:
     """Find the recordings in folders and among files, by name endings such as ".wav" in upper or lower case.
 
-    Hidden files, `._x.wav` files that macOS leaves on cards, and birdssl's own directories are passed over and counted
-    in the log. Two input folders of one name are told apart by the folders they lie in; a file that's reached twice is
-    listed once. Raises NoInputError when nothing is found, and says what was looked for and what was there.
+    Hidden files, `._x.wav` files that macOS leaves on cards, and birdssl's own directories are passed over, counted
+    and named in the log; a folder that can't be opened is refused. Two input folders of one name are told apart by the
+    folders they lie in; a file that's reached twice is listed once. Raises NoInputError when nothing is found, and says
+    what was looked for and what was there.
     """
     folders = [path for path in inputs if path.is_dir()]
     files = [path for path in inputs if not path.is_dir()]
     names = _folder_names([*folders, *{file.absolute().parent: None for file in files if file.is_file()}])
-    passed: Counter[str] = Counter()
+    passed: Passed = defaultdict(list)
+    closed: list[OSError] = []
     endings: Counter[str] = Counter()
     found: dict[str, tuple[str, Path]] = {}  # real path -> (name, path as given)
     refused: list[Refused] = []
     for folder in folders:
-        for path in _walk(folder, passed):
+        for path in _walk(folder, passed, closed):
             if path.suffix.lower() not in suffixes:
                 endings[path.suffix.lower() or "no ending"] += 1
                 continue
             name = f"{names[_key(folder)]}/{path.relative_to(folder).as_posix()}"
             _take(found, name, path, passed)
+        refused += [_closed(error, folder, names[_key(folder)]) for error in closed]
+        closed.clear()
     for file in files:
         reason = _complaint(file, suffixes)
         if reason:
             refused.append(Refused(_shown(str(file)), file, _shown(reason)))
         else:
             _take(found, f"{names[_key(file.absolute().parent)]}/{file.name}", file, passed)
-    for what, count in sorted(passed.items()):
-        log.info("passed over: %d %s", count, what)
+    for what, paths in sorted(passed.items()):
+        log.info("passed over: %d %s (first: %s)", len(paths), what, _shown(str(paths[0])))
     if not found:
         raise NoInputError(_nothing(inputs, suffixes, endings, passed, refused))
     unreadable = [Refused(_shown(name), path, f"{_shown(str(path))}: its name isn't valid UTF-8; rename the file")
@@ -109,28 +115,39 @@ def _folder_names(folders: Sequence[Path]) -> dict[str, str]:
     return names
 
 
-def _walk(folder: Path, passed: Counter[str]) -> Iterator[Path]:
-    """Yield the plain files below a folder that aren't hidden; linked folders are followed, but never twice."""
+def _walk(folder: Path, passed: Passed, closed: list[OSError]) -> Iterator[Path]:
+    """Yield the plain files below a folder that aren't hidden; linked folders are followed, but never twice.
+
+    What can't be opened is added to `closed`; `os.walk` by itself would pass over it in silence.
+    """
     seen: set[str] = set()
-    for place, subfolders, files in os.walk(folder, followlinks=True):
+    for place, subfolders, files in os.walk(folder, onerror=closed.append, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:
             subfolders.clear()
             continue
         seen.add(real)
         if RECORD in files and place != str(folder) and not _holds_recordings(Path(place)):
-            passed["birdssl directories"] += 1
+            passed["birdssl directories"].append(Path(place))
             subfolders.clear()
             continue
-        hidden = [name for name in subfolders if name.startswith(".")]
-        passed["hidden folders"] += len(hidden)
+        for name in sorted(subfolders):
+            if name.startswith("."):
+                passed["hidden folders"].append(Path(place) / name)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(files):
             if name.startswith("."):
-                passed["hidden files"] += 1
+                passed["hidden files"].append(Path(place) / name)
             else:
                 yield Path(place) / name
-    passed += Counter()  # drops zero counts
+
+
+def _closed(error: OSError, folder: Path, name: str) -> Refused:
+    """A folder below an input that can't be opened, as a refusal."""
+    path = Path(error.filename)
+    inside = path.relative_to(folder).as_posix()
+    reason = f"{path}: the folder can't be opened ({error.strerror}), so nothing in it was read; check who may read it"
+    return Refused(_shown(name if inside == "." else f"{name}/{inside}"), path, _shown(reason))
 
 
 def _holds_recordings(folder: Path) -> bool:
@@ -142,10 +159,10 @@ def _holds_recordings(folder: Path) -> bool:
     return record is not None and record.verb == "synth"
 
 
-def _take(found: dict[str, tuple[str, Path]], name: str, path: Path, passed: Counter[str]) -> None:
+def _take(found: dict[str, tuple[str, Path]], name: str, path: Path, passed: Passed) -> None:
     key = os.path.realpath(path)
     if key in found:
-        passed["files that were reached a second time"] += 1
+        passed["files that were reached a second time"].append(path)
     else:
         found[key] = (name, path)
 
@@ -160,14 +177,14 @@ def _complaint(file: Path, suffixes: Sequence[str]) -> str:
 
 
 def _nothing(
-    inputs: Sequence[Path], suffixes: Sequence[str], endings: Counter[str], passed: Counter[str], refused: list[Refused]
+    inputs: Sequence[Path], suffixes: Sequence[str], endings: Counter[str], passed: Passed, refused: list[Refused]
 ) -> str:
     if not inputs:
         return "no input: give folders or files with recordings"
     if refused and not endings:
         return "\n".join(item.reason for item in refused[:5])
     kinds = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(5)) or "no other files"
-    skipped = "".join(f"; passed over {count} {what}" for what, count in sorted(passed.items()) if count)
+    skipped = "".join(f"; passed over {len(paths)} {what}" for what, paths in sorted(passed.items()))
     places = ", ".join(str(path) for path in inputs[:3]) + (" and more" if len(inputs) > 3 else "")
     return f"no recordings in {places}: looked for {', '.join(suffixes)} in any case, and found {kinds}{skipped}"
 

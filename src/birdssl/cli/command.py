@@ -53,7 +53,7 @@ def parameter(flag: Flag) -> inspect.Parameter:
 
 def inputs_parameter(command: Command) -> inspect.Parameter:
     """The inputs: any number of paths, checked by the command itself."""
-    argument = typer.Argument(metavar=command.inputs, help=command.about_inputs, show_default=False)
+    argument = typer.Argument(metavar=command.inputs, help=command.about_inputs, show_default=False, readable=False)
     return inspect.Parameter(
         "inputs",
         inspect.Parameter.POSITIONAL_OR_KEYWORD,

@@ -154,7 +154,7 @@ def test_same_seed_same_bytes_in_any_process() -> None:
 
 
 def test_a_pair_has_two_different_functions_evenly_drawn() -> None:
-    pairs = [MENU.draw_pair(np.random.default_rng(seed)) for seed in range(900)]
+    pairs = [MENU.draw_views(2, np.random.default_rng(seed)) for seed in range(900)]
     assert all(len(first) == len(second) == 1 and first[0]["name"] != second[0]["name"] for first, second in pairs)
     functions = Counter(plan[0]["name"] for pair in pairs for plan in pair)
     assert all(540 < functions[name] < 660 for name in ("stretch", "pitch", "noise"))
@@ -169,7 +169,7 @@ def test_more_views_use_every_function_before_one_again() -> None:
     names = [plan[0]["name"] for plan in MENU.draw_views(6, np.random.default_rng(0))]
     assert sorted(names[:3]) == sorted(names[3:]) == ["noise", "pitch", "stretch"]
     with pytest.raises(ValueError, match="two different functions"):
-        Menu(stretch=(), pitch=()).draw_pair(np.random.default_rng(0))
+        Menu(stretch=(), pitch=()).draw_views(2, np.random.default_rng(0))
 
 
 def test_an_unknown_operation_is_refused() -> None:

@@ -105,13 +105,11 @@ class Menu:
         names = self.functions()
         return self._draw_value(names[int(draw.integers(len(names)))], draw)
 
-    def draw_pair(self, draw: np.random.Generator) -> tuple[list[Operation], list[Operation]]:
-        """Two plans of two different functions, one for each view (P1). Raises ValueError with fewer than two."""
-        first, second = self.draw_views(2, draw)
-        return first, second
-
     def draw_views(self, count: int, draw: np.random.Generator) -> list[list[Operation]]:
-        """Plans of `count` views: functions in random order, each used once before any is used again."""
+        """Plans of `count` views: functions in random order, each used once before any is used again.
+
+        So the two views of a pair are made by two different functions (P1). Raises ValueError where the menu has one.
+        """
         names = self.functions()
         if count > 1 and len(names) < 2:
             raise ValueError(f"views need two different functions; the menu has {names}")

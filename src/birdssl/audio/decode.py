@@ -45,11 +45,6 @@ class AudioInfo:
         return self.frames / self.rate
 
 
-def is_audio(path: Path) -> bool:
-    """Whether a file's name ends as one of AUDIO_SUFFIXES, in upper or lower case."""
-    return path.suffix.lower() in AUDIO_SUFFIXES
-
-
 def probe(path: Path) -> AudioInfo:
     """Read a file's header. Raises BadInput for a missing, unreadable, empty or cut-off file."""
     with AudioFile(path) as audio:

@@ -18,13 +18,17 @@ def atomic_path(final: Path) -> Iterator[Path]:
     """Yield a temporary path beside `final`, with its suffix; rename it on success and remove it on any error.
 
     A killed process leaves the old file or the new one. Against a power cut, `sync` stands between a unit's files and
-    the note that the unit is done; flushing each small file by itself took more time than making it.
+    the note that the unit is done; flushing each small file by itself took more time than making it. An error of the
+    system that names no file, as on a full disk, is given `final`'s name.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     part = final.with_name(f"{TEMPORARY}{secrets.token_hex(6)}-{final.name}")
     try:
         yield part
         part.replace(final)
+    except OSError as error:
+        error.filename = error.filename or os.fspath(final)
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -25,7 +25,9 @@ def shard_path(directory: Path, shard: int) -> Path:
 def write_shard(directory: Path, shard: int, array: np.ndarray) -> None:
     """Write a shard, whole or not at all."""
     with atomic_path(shard_path(directory, shard)) as part, part.open("wb") as handle:
-        np.save(handle, array, allow_pickle=False)
+        array = np.ascontiguousarray(array)
+        np.lib.format.write_array_header_1_0(handle, np.lib.format.header_data_from_array_1_0(array))
+        handle.write(array.data)  # not np.save: on a full disk its error says neither what failed nor where
 
 
 class Shards:

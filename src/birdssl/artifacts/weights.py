@@ -20,7 +20,7 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Writes tensors by name to a safetensors file, whole or not at all. Same tensors, same bytes."""
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with atomic_path(path) as part:
-        safetensors.torch.save_file(ready, part)
+        part.write_bytes(safetensors.torch.save(ready))  # not save_file: on a full disk its error is none of Python's
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -28,6 +28,7 @@ ABOUT = "FOLDER (Directories that earlier stages made)"
         ("double --factr 3", f"`birdssl double` has no option --factr; did you mean --factor? {SEE}"),
         ("double --no-quite", f"`birdssl double` has no option --no-quite; did you mean --no-quiet? {SEE}"),
         ("double --dry", f"`birdssl double` has no option --dry; did you mean --dry-run? {SEE}"),
+        ("double --init x", f"`birdssl double` has no option --init; {SEE}"),
         ("double -x", f"`birdssl double` has no option -x; {SEE}"),
         ("-j 2 double", "birdssl itself has no option -j: options follow the verb, as in `birdssl VERB -j`"),
         ("--verison", "birdssl has no option --verison; did you mean --version?"),
@@ -197,6 +198,20 @@ def _with(entry: object, **changes: object) -> object:
 def birdssl_process(*line: str, **options) -> subprocess.Popen:
     script = "import sys; from birdssl.cli.app import main; sys.exit(main())"
     return subprocess.Popen([sys.executable, "-c", script, *line], stderr=subprocess.PIPE, text=True, **options)
+
+
+def test_an_empty_text_is_not_the_current_folder(birdssl, numbers):
+    """`birdssl segment "$CARD" -o clips` with CARD unset read whatever lay in the current folder."""
+    printed = birdssl("double -o out", "")
+    assert printed == (2, "", "error: one of the inputs is an empty text; give a path, or . for the current folder\n")
+    assert "needs -o OUT (the directory to write)" in birdssl("double numbers -o", "").err
+
+
+def test_a_closed_stdout_is_no_error(birdssl, numbers):
+    """`birdssl ls OUT >&-` ended in a traceback, since Python then has no stdout at all."""
+    birdssl("double numbers -o out")
+    process = birdssl_process("ls", "out", preexec_fn=lambda: os.close(1))
+    assert (process.communicate()[1], process.returncode) == ("", 0)
 
 
 def test_a_reader_that_leaves_early_is_no_error(birdssl, numbers):

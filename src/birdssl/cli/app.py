@@ -11,7 +11,7 @@ import typer
 
 from birdssl.cli.command import group_class, parser_class, with_signature
 from birdssl.cli.complaints import mistyped, unknown_tables, unknown_variables
-from birdssl.cli.console import discard_stdout, log_to_stderr, print_data, say
+from birdssl.cli.console import discard_stdout, log_to_stderr, open_streams, print_data, say
 from birdssl.cli.page import root_help, width
 from birdssl.cli.tree import Command, commands, variables
 from birdssl.cli.verbs import TOOLS, VERBS, Tool, Verb
@@ -59,13 +59,13 @@ def stage_body(name: str, verb: Verb, command: Command) -> Callable[..., Any]:
 
     def body(**given: Any) -> None:
         out, config = given.pop("out"), given.pop("config")
-        inputs = list(given.pop("inputs", None) or [])
+        inputs = paths(given.pop("inputs", None))
         files_from, null = given.pop("files_from", None), given.pop("null", None)
         path = None if config is None else Path(config)
         options = run_options(given, path, name, verb.settings)
         settings, _ = resolve(verb.settings, name, given, path, RunOptions)
-        if out is None or (verb.inputs and not inputs and files_from is None):
-            raise UsageError(_missing(command, bool(inputs or files_from), out is not None))
+        if not out or (verb.inputs and not inputs and files_from is None):
+            raise UsageError(_missing(command, bool(inputs or files_from), bool(out)))
         if null and files_from is None:
             raise UsageError(
                 "-0 goes with --files-from, which is missing; give --files-from - to read names from stdin"
@@ -83,10 +83,10 @@ def tool_body(name: str, tool: Tool) -> Callable[..., Any]:
     """What a command that isn't a stage does once its command line is parsed."""
 
     def body(**given: Any) -> None:
-        handed: dict[str, Any] = {"inputs": list(given.pop("inputs", None) or [])} if tool.inputs else {}
+        handed: dict[str, Any] = {"inputs": paths(given.pop("inputs", None))} if tool.inputs else {}
         if tool.out:
             out = given.pop("out")
-            handed["out"] = None if out is None else Path(out)
+            handed["out"] = Path(out) if out else None
         if tool.options:
             handed["options"] = run_options(given)
         else:
@@ -96,6 +96,13 @@ def tool_body(name: str, tool: Tool) -> Callable[..., Any]:
         raise typer.Exit(tool.main()(settings, **handed))
 
     return body
+
+
+def paths(texts: Sequence[str] | None) -> list[Path]:
+    """Inputs as they were typed; an empty one, as from an unset variable, isn't the current folder."""
+    if any(not text for text in texts or []):
+        raise UsageError("one of the inputs is an empty text; give a path, or . for the current folder")
+    return [Path(text) for text in texts or []]
 
 
 def run_options(
@@ -149,6 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     # Read when torch is loaded. Waiting threads then sleep: beside other busy processes training runs 3 times as fast.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    open_streams()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments:
         say(root_help(commands(), width()))

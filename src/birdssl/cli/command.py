@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -53,12 +52,12 @@ def parameter(flag: Flag) -> inspect.Parameter:
 
 def inputs_parameter(command: Command) -> inspect.Parameter:
     """The inputs: any number of paths, checked by the command itself."""
-    argument = typer.Argument(metavar=command.inputs, help=command.about_inputs, show_default=False, readable=False)
+    argument = typer.Argument(metavar=command.inputs, help=command.about_inputs, show_default=False)
     return inspect.Parameter(
         "inputs",
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
         default=None,
-        annotation=Annotated[list[Path] | None, argument],
+        annotation=Annotated[list[str] | None, argument],  # not Path: it makes "" the current folder
     )
 
 

@@ -30,9 +30,11 @@ def mistyped(error: typer.TyperException, commands: Mapping[str, Command]) -> st
         if found:
             return f"birdssl has no option {option}; did you mean {found}?"
         return f"birdssl itself has no option {option}: options follow the verb, as in `birdssl VERB {option}`"
-    forms = [form for flag in command.flags() for form in flag.forms]
-    found = closest(option, forms) if option.startswith("--") else None
-    meant = f"did you mean {found}? " if found else ""
+    negative = option.startswith("--no-")  # else a switch's --no- form is nobody's meaning
+    forms = [form for flag in command.flags() for form in (flag.forms if negative else flag.offered)]
+    words = [form.removeprefix("--") for form in forms if form.startswith("--")]  # dashes make all forms look alike
+    found = closest(option.removeprefix("--"), words) if option.startswith("--") else None
+    meant = f"did you mean --{found}? " if found else ""
     return f"`birdssl {command.name}` has no option {option}; {meant}{_see(command)}"
 
 

@@ -49,6 +49,13 @@ def print_data(value: Any, text: str, as_json: bool) -> None:
         print(text)
 
 
+def open_streams() -> None:
+    """Where the caller closed stdout or stderr (`>&-`), Python has none: what is printed then goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
 def discard_stdout() -> None:
     """Let whatever is still to be printed go nowhere: the reader of the pipe has left, which is no error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

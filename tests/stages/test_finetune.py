@@ -95,6 +95,14 @@ def test_a_pretrained_start_is_kept_whole_when_frozen(labels: Path, encoder: Pat
     assert any(not before[name].equal(moved[name]) for name in before)
 
 
+def test_batches_are_the_paper_s_which_are_smaller_after_pretraining(labels: Path, encoder: Path, tmp_path: Path):
+    starts = {"random": 80, "imagenet": 80, str(encoder): 50}
+    for start, batch in starts.items():
+        assert Finetune(check(FinetuneSettings, {"start": start}), [labels], tmp_path / "out").batch == batch
+    residual = check(FinetuneSettings, {"encoder": "resnet50"})
+    assert Finetune(residual, [labels], tmp_path / "out").batch == 30
+
+
 def test_imagenet_weights_come_from_a_file(labels: Path, tmp_path: Path):
     weights = {name: value.contiguous() for name, value in mobilenet_v3_large().state_dict().items()}
     save_file(weights, tmp_path / "mobile.safetensors")

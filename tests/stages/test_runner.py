@@ -86,6 +86,19 @@ def test_a_run_that_failed_before_anything_was_done_takes_other_settings(numbers
         double(numbers, out, DoubleSettings(factor=2))
 
 
+def test_an_update_that_failed_at_once_still_has_the_run_before_it_to_lose(numbers: Path, tmp_path: Path, monkeypatch):
+    out = tmp_path / "out"
+    double(numbers, out)
+    (numbers / "7.txt").write_text("7")
+    with monkeypatch.context() as patch:
+        patch.setattr(Double, "work", lambda *_: (_ for _ in ()).throw(IncompatibleError("no")))
+        with pytest.raises(IncompatibleError, match="no"):
+            double(numbers, out, update=True)
+    with pytest.raises(UsageError, match=r"factor: 2 there, 3 now"):
+        double(numbers, out, DoubleSettings(factor=3))
+    assert (out / "doubled" / "5.txt").read_text() == "10"
+
+
 def test_overwrite_leaves_a_stranger_s_file_alone(numbers: Path, tmp_path: Path):
     double(numbers, tmp_path / "out")
     (tmp_path / "out" / "notes.md").write_text("mine")

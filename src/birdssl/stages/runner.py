@@ -71,7 +71,7 @@ def run(stage: Stage[Any], options: RunOptions | None = None) -> Outcome:
     _refuse_twins(units)
     anew = existing is not None and (options.overwrite or _nothing_to_lose(existing, stage, units))
     if options.dry_run:
-        return _dry_run(stage, units, None if anew else existing)
+        return _dry_run(stage, units, None if anew else existing, options)
     stage.out.mkdir(parents=True, exist_ok=True)
     with _locked(stage.out), _terminable():
         if anew:
@@ -109,14 +109,18 @@ def _refuse_twins(units: list[Unit]) -> None:
         seen.add(unit.key)
 
 
-def _dry_run(stage: Stage[Any], units: list[Unit], existing: StageRecord | None) -> Outcome:
+def _dry_run(stage: Stage[Any], units: list[Unit], existing: StageRecord | None, options: RunOptions) -> Outcome:
+    """What the same command without --dry-run would do, or the error that it would end with."""
+    left = units
     if existing:
         _refuse_other_settings(existing, _new_record(stage, units), stage.out)
-    complete = existing is not None and existing.state == COMPLETE
-    done = Journal(stage.out).known_units(complete=True) if complete else {}
-    left = (
-        [unit for unit in units if done.get(unit.key) != unit.identity] if done else Journal(stage.out).pending(units)
-    )
+        done = Journal(stage.out).known_units(complete=True) if existing.state == COMPLETE else {}
+        if not _must_work(existing, units, stage, options):
+            left = []
+        elif done:
+            left = [unit for unit in units if done.get(unit.key) != unit.identity]
+        else:
+            left = Journal(stage.out).pending(units)
     size = sum(unit.size for unit in left)
     summary = {"out": str(stage.out), "verb": stage.verb, "dry_run": True, "units": len(units), "units_left": len(left),
                "bytes": size}  # fmt: skip
@@ -199,7 +203,9 @@ def _new_record(stage: Stage[Any], units: list[Unit]) -> StageRecord:
 
 def _nothing_to_lose(existing: StageRecord, stage: Stage[Any], units: list[Unit]) -> bool:
     """Whether a run with other settings failed before any unit was done, so that their correction may begin anew."""
-    if existing.state == COMPLETE or stage.scratch.exists() or any(Journal(stage.out).notes()):
+    journal = Journal(stage.out)
+    begun = stage.scratch.exists() or journal.previous.exists() or any(journal.notes())
+    if existing.state == COMPLETE or begun:
         return False
     return _comparable(existing) != _comparable(_new_record(stage, units))
 
@@ -232,12 +238,14 @@ def _must_work(existing: StageRecord, units: list[Unit], stage: Stage[Any], opti
     if not known and not complete:
         return True  # it was stopped before its plan was written
     now = {unit.key: unit.identity for unit in units}
-    gone = sorted(known.keys() - now.keys())
+    missing = known.keys() - now.keys()
+    rejected = sorted(missing & journal.rejected_units()) if complete else []  # nothing of them is in OUT
+    gone = sorted(missing - set(rejected))
     new = sorted(now.keys() - known.keys())
     changed = sorted(key for key in known.keys() & now.keys() if known[key] != now[key])
     difference = "; ".join(
         f"{len(keys)} {what} (first: {keys[0]})"
-        for keys, what in ((new, "new"), (changed, "changed"), (gone, "gone"))
+        for keys, what in ((new, "new"), (changed, "changed"), (gone, "gone"), (rejected, "gone that were left out"))
         if keys
     )
     if options.update:
@@ -248,7 +256,7 @@ def _must_work(existing: StageRecord, units: list[Unit], stage: Stage[Any], opti
             )
         return True
     if complete and not changed and not gone:
-        log.info("the input of %s has %s since it was made; --update adds them", stage.out, difference)
+        log.info("the input of %s has %s since it was made; --update brings it up to date", stage.out, difference)
         return False
     raise IncompatibleError(
         f"{stage.out}: its input has changed since: {difference or 'another order'}; "

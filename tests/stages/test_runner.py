@@ -290,3 +290,28 @@ def test_long_vectors_are_joined_in_smaller_groups(tmp_path: Path):
     frames = (pl.DataFrame({"id": [n], "vector": [[n, n, n]]}, schema=small) for n in range(5))
     assert write_rows(tmp_path / "rows.parquet", frames, small) == 5
     assert pl.read_parquet(tmp_path / "rows.parquet")["vector"].to_list() == [[n, n, n] for n in range(5)]
+
+
+def test_a_dry_run_answers_as_the_run_itself_would(numbers: Path, tmp_path: Path):
+    """--dry-run counted new files as work although only --update does them, and was content where the run refused."""
+    out = tmp_path / "out"
+    double(numbers, out)
+    (numbers / "6.txt").write_text("6")
+    assert double(numbers, out, dry_run=True).summary["units_left"] == 0
+    assert double(numbers, out, dry_run=True, update=True).summary["units_left"] == 1
+    assert double(numbers, out, dry_run=True, overwrite=True).summary["units_left"] == 7
+    (numbers / "0.txt").unlink()
+    with pytest.raises(IncompatibleError, match=r"1 new .first: 6.txt.; 1 gone .first: 0.txt."):
+        double(numbers, out, dry_run=True)
+
+
+def test_an_update_goes_on_without_what_was_left_out_before_and_is_gone(numbers: Path, tmp_path: Path):
+    """A broken file, once deleted, made every --update fail: "its input has lost units", although OUT held none of
+    it."""
+    (numbers / "bad.txt").write_text("x")
+    double(numbers, tmp_path / "out")
+    (numbers / "bad.txt").unlink()
+    assert double(numbers, tmp_path / "out").summary["did_nothing"] is True
+    assert double(numbers, tmp_path / "out", update=True).summary["rejects"] == 0
+    double(numbers, tmp_path / "new")
+    assert folder_bytes(tmp_path / "out") == folder_bytes(tmp_path / "new")

@@ -60,6 +60,11 @@ class Journal:
         table = pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=UNIT_SCHEMA)
         return dict(zip(table["key"].to_list(), table["identity"].to_list(), strict=True))
 
+    def rejected_units(self) -> set[str]:
+        """Keys of the units of a finished run that were left out whole."""
+        table = pl.read_parquet(self.out / UNITS)
+        return set(table.filter((pl.col("rows") == 0) & (pl.col("rejects") > 0))["key"])
+
     def _entry(self, unit: Unit) -> Path:
         return self.folder / f"{hashlib.blake2b(unit.key.encode(), digest_size=16).hexdigest()}.parquet"
 

@@ -31,6 +31,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path):
     assert [path.name for path in final.parent.iterdir()] == ["b.txt"]
 
 
+def test_a_name_as_long_as_the_system_takes_can_be_written(tmp_path: Path):
+    name = f"{'a' * 251}.txt"
+    write_text(tmp_path / name, "x")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 @pytest.mark.parametrize(
     ("name", "write"),
     [

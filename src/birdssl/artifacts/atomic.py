@@ -22,7 +22,7 @@ def atomic_path(final: Path) -> Iterator[Path]:
     system that names no file, as on a full disk, is given `final`'s name.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    part = final.with_name(f"{TEMPORARY}{secrets.token_hex(6)}-{final.name}")
+    part = final.with_name(f"{TEMPORARY}{secrets.token_hex(6)}{final.suffix}")
     try:
         yield part
         part.replace(final)

@@ -118,6 +118,19 @@ def test_imagenet_weights_come_from_a_file(labels: Path, tmp_path: Path):
         check(FinetuneSettings, {"weights": "x"})
 
 
+def test_the_ablation_of_mobilenet_s_input_goes_with_its_encoder(labels: Path, tmp_path: Path):
+    views = rendered_views(tmp_path / "views", 20, name="pond")
+    given = {"encoder": "mobilenetv3-large", "double_rescale": True, "batch_size": 8, "epochs": 0}
+    run(Pretrain(check(PretrainSettings, given), [views], tmp_path / "encoder", RunOptions(device="cpu")))
+    finetune([labels], tmp_path / "out", start=str(tmp_path / "encoder"), epochs=0)
+    assert load_model(tmp_path / "out").encoder.options["double_rescale"] is True
+    with pytest.raises(IncompatibleError, match="--double-rescale False contradicts the start"):
+        finetune([labels], tmp_path / "other", start=str(tmp_path / "encoder"), double_rescale=False)
+    finetune([labels], tmp_path / "plain", encoder="simplecnn", double_rescale=False, imagenet_norm=False, epochs=0)
+    with pytest.raises(UsageError, match='simplecnn has no option "double_rescale"'):
+        finetune([labels], tmp_path / "wrong", encoder="simplecnn", double_rescale=True)
+
+
 def test_a_start_that_saw_held_out_clips_is_refused(labels: Path, encoder: Path, tmp_path: Path):
     seen = tmp_path / "seen"
     seen.mkdir()

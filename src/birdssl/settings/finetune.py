@@ -34,6 +34,11 @@ class FinetuneSettings(TrainingSettings):
     imagenet_norm: bool | None = setting(
         None, "Normalise images by ImageNet's mean and deviation (not in P1); no for simplecnn.", inherited=True
     )
+    double_rescale: bool | None = setting(
+        None,
+        "mobilenetv3-large: rescale images a second time, as Keras' network did to P1's; an ablation.",
+        inherited=True,
+    )
     freeze: bool = setting(False, "Train the head alone; the encoder stays as it started.")
     train_fraction: float = setting(
         1.0, "Share of the training clips to use, of each class, drawn before balancing.", gt=0, le=1

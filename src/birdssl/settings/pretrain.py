@@ -31,6 +31,9 @@ class PretrainSettings(TrainingSettings):
     pool: Literal["flatten", "gap"] | None = setting(
         None, "End of simplecnn: flatten (default, P1), or gap for the mean of each of its 48 maps."
     )
+    double_rescale: bool = setting(
+        False, "mobilenetv3-large: rescale images a second time, as Keras' network did to P1's; an ablation."
+    )
     projector_width: int = setting(512, "Outputs of each layer of the projector.", ge=2)
     projector_layers: int = setting(3, "Layers of the projector.", ge=1, le=10)
     projector_bias: bool = setting(False, "Biases in the projector's hidden layers, as VICReg's official code has.")

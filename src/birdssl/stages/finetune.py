@@ -27,7 +27,14 @@ from birdssl.seeds import derive
 from birdssl.settings.finetune import FinetuneSettings
 from birdssl.stages.contract import Result, Source, Stage, Unit, inherit, relative
 from birdssl.stages.inference import model_source
-from birdssl.stages.training import HISTORY, read_provenance, training_identity, training_plan
+from birdssl.stages.training import (
+    ENCODER_OPTIONS,
+    HISTORY,
+    encoder_options,
+    read_provenance,
+    training_identity,
+    training_plan,
+)
 from birdssl.training.finetuning import Classifier, Embedded, Finetuning
 from birdssl.training.history import write_history
 from birdssl.training.images import hold_images
@@ -144,13 +151,13 @@ class Finetune(Stage[FinetuneSettings]):
                 f"--start {self.start}: no such directory; give random, imagenet, or the OUT of `birdssl pretrain`"
             )
         assert self.started is not None
-        given = {"encoder": settings.encoder, "pool": settings.pool, "imagenet_norm": settings.imagenet_norm}
         known = {"encoder": self.started.encoder.name, **self.started.encoder.options}
-        for name, value in given.items():
-            if value is not None and value != known.get(name):
+        for name in ("encoder", *ENCODER_OPTIONS):
+            value, found = getattr(settings, name), known.get(name, False)
+            if value is not None and value != found:
                 flag = settings.flag(name)
                 raise IncompatibleError(
-                    f"{flag} {value} contradicts the start {self.start}, which has {known.get(name)}; leave {flag} out"
+                    f"{flag} {value} contradicts the start {self.start}, which has {found or 'none'}; leave {flag} out"
                 )
         difference = differing(
             {"frontend": self.data.facts["frontend"]}, {"frontend": self.started.frontend}, ("frontend",)
@@ -187,13 +194,9 @@ class Finetune(Stage[FinetuneSettings]):
         if self.started is not None:
             return self.started.encoder
         settings = self.settings
-        given = {"pool": settings.pool, "imagenet_norm": settings.imagenet_norm}
-        options = {name: value for name, value in given.items() if value is not None}
-        if settings.imagenet_norm is False and self.encoder_name == "simplecnn":
-            del options["imagenet_norm"]  # true of it anyway
         height, width = self.data.shape
         with seeded_weights(derive(settings.seed, "encoder")):
-            encoder = build_encoder(self.encoder_name, height=height, width=width, **options)
+            encoder = build_encoder(self.encoder_name, height=height, width=width, **encoder_options(settings))
         if settings.start == IMAGENET:
             url = imagenet_url(self.encoder_name)
             load_imagenet(encoder, read_weights(settings.weights) if settings.weights else download_weights(url))

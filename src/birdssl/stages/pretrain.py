@@ -24,7 +24,7 @@ from birdssl.objectives.registry import OBJECTIVES
 from birdssl.seeds import derive
 from birdssl.settings.pretrain import WEIGHTS, PretrainSettings
 from birdssl.stages.contract import Result, Stage, Unit
-from birdssl.stages.training import HISTORY, read_provenance, training_identity, training_plan
+from birdssl.stages.training import HISTORY, encoder_options, read_provenance, training_identity, training_plan
 from birdssl.training.history import write_history
 from birdssl.training.images import hold_images
 from birdssl.training.joined import SOURCE, Joined, join
@@ -100,7 +100,7 @@ class Pretrain(Stage[PretrainSettings]):
             )
 
     def _encoder(self) -> Encoder:
-        options = {} if self.settings.pool is None else {"pool": self.settings.pool}
+        options = encoder_options(self.settings)
         height, width = self.data.shape
         with seeded_weights(derive(self.settings.seed, "encoder")):
             return build_encoder(self.settings.encoder, height=height, width=width, **options)

@@ -13,12 +13,19 @@ from birdssl.training.optimisers import Schedule, plan_optimiser
 from birdssl.training.saved_model import DESCRIPTION
 
 HISTORY = "history.csv"
+ENCODER_OPTIONS = ("pool", "imagenet_norm", "double_rescale")
 
 
 def training_identity(artifacts: Sequence[Artifact], *others: str) -> str:
     """Digest of what a model depends on besides the settings: its inputs, in their order, and `others`."""
     text = "\x1f".join([*(artifact.digest for artifact in artifacts), *others])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def encoder_options(settings: TrainingSettings) -> dict[str, Any]:
+    """What the settings ask of the encoder; what is off is left out, since that's true of encoders without it as well."""
+    asked = {name: getattr(settings, name, None) for name in ENCODER_OPTIONS}
+    return {name: value for name, value in asked.items() if value not in (None, False)}
 
 
 def training_plan(settings: TrainingSettings, encoder: str, batch: int, *, drop_last: bool = False) -> TrainingPlan:

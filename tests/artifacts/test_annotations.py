@@ -206,3 +206,15 @@ def test_real_tables_from_raven_and_r_agree(shared_data: Path) -> None:
     for one, other in zip(raven, warbler, strict=True):
         assert one.recording == other.recording
         assert (one.start, one.end, one.low, one.high) == pytest.approx((other.start, other.end, other.low, other.high))
+
+
+def test_an_unclosed_quotation_mark_is_an_error_and_not_a_label(tmp_path: Path) -> None:
+    """All rows after it became one label of several lines."""
+    with pytest.raises(BadInput, match="can't be read as a table"):
+        read_csv(table(tmp_path / "a.csv", 'file,start,end,label\na.wav,0,1,"owl\na.wav,2,3,newt\n'))
+
+
+def test_an_empty_csv_is_called_empty(tmp_path: Path) -> None:
+    """It was said to lack a column among its columns, of which none were listed."""
+    with pytest.raises(UsageError, match=r"a\.csv: is empty; expected a line of column names"):
+        read_csv(table(tmp_path / "a.csv", ""))

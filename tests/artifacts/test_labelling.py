@@ -199,6 +199,11 @@ def test_missing_tables_say_what_was_expected(tmp_path: Path) -> None:
     found = recordings(tmp_path / "in", "1.wav")
     with pytest.raises(NoInputError, match=r"X\.Table\.1\.selections\.txt"):
         read_labels("raven", None, found, COLUMNS)
+    (tmp_path / "in/1.Table.1.selections.txt").write_text("Begin Time (s),End Time (s),Species\n1,2,owl\n")
+    with pytest.raises(
+        NoInputError, match=r"beside the recordings: .* by tabs \(.*in/1\.Table\.1.* is no such table\)"
+    ):
+        read_labels("raven", None, found, COLUMNS)  # a table with commas was passed over without a word
     with pytest.raises(NoInputError, match="no such file"):
         read_labels("audacity", tmp_path / "no", found, COLUMNS)
     with pytest.raises(UsageError, match=r"--labels FILE\.csv"):

@@ -230,6 +230,20 @@ def test_rows_that_mean_no_recording_are_counted_and_listed(tmp_path: Path, capl
     assert "1 of 2 recordings have no annotation" in caplog.text
 
 
+def test_marks_that_can_label_nothing_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Marks after a recording's end, as from a Raven table over several files, and a column of labels of an unusual
+    name cost all labels without a reason."""
+    record(tmp_path / "in/a.wav", 3.0)
+    table = tmp_path / "t.csv"
+    table.write_text("path,start,end,label\na.wav,1,2,owl\na.wav,3,4,owl\n")
+    segment(tmp_path / "out", tmp_path / "in", label_from="csv", labels=str(table))
+    assert "1 annotations begin after their recording has ended" in caplog.text
+    assert "(first: t.csv:3, at 3 s)" in caplog.text
+    table.write_text("path,start,end,bird\na.wav,1,2,owl\n")
+    segment(tmp_path / "other", tmp_path / "in", label_from="csv", labels=str(table))
+    assert "no column of labels is known: name it with --label-column" in caplog.text
+
+
 def test_a_table_with_none_of_the_recordings_stops_before_writing(tmp_path: Path) -> None:
     record(tmp_path / "in/a.wav", 3.0)
     (tmp_path / "t.csv").write_text("path,label\nlost.wav,owl\n")

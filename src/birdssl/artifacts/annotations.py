@@ -213,6 +213,8 @@ def read_csv(path: Path, columns: Columns = Columns()) -> Table:
     text = read_text(path)
     first = text.split("\n", 1)[0]
     rows, head = read_rows(path, max(",;\t", key=first.count))
+    if not head:
+        raise UsageError(f"{path}: is empty; expected a line of column names, and a row for each mark or file")
     file = find_column(path, head, columns.file_column, FILE_COLUMNS)
     if file is None:
         raise UsageError(f"{path}: no column names the files; its columns: {listed(head)}; name it with --file-column")

@@ -80,9 +80,11 @@ def _existing(path: Path) -> Path:
 def _read_text_tables(kind: str, where: Path | None, recordings: Sequence[Recording], columns: Columns) -> Labels:
     read, recognise = (read_raven, is_raven) if kind == "raven" else (read_audacity, is_audacity)
     finder, labels = _Finder(recordings), Labels()
+    strange: list[Path] = []  # .txt files that are something else
     single = where is not None and _existing(where).is_file()
     for path in [where] if single and where else _candidates(where, recordings):
         if not single and not recognise(read_text(path)):
+            strange.append(path)
             continue
         owner = finder.of_table(path)
         if owner is None and not single and not any(finder.find(name)[0] for name in raven_files(path, columns)):
@@ -97,9 +99,12 @@ def _read_text_tables(kind: str, where: Path | None, recordings: Sequence[Record
             continue
         _attach(labels, table, owner, finder)
     if not labels.tables and not labels.unusable and not labels.orphans:
-        place = where if where is not None else "beside the recordings"
+        place = f"in {where}" if where is not None else "beside the recordings"
         wanted = {"raven": "X.Table.1.selections.txt, X.selections.txt or X.txt", "audacity": "X.txt or X.audacity.txt"}
-        raise NoInputError(f"no {kind} labels in {place}: expected {wanted[kind]} for a recording X.wav; see --labels")
+        raise NoInputError(
+            f"no {kind} labels {place}: expected {wanted[kind]} for a recording X.wav, separated by tabs"
+            f"{f' ({strange[0]} is no such table)' if strange else ''}; see --labels"
+        )
     return labels
 
 

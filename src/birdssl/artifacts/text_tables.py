@@ -30,7 +30,8 @@ def read_rows(path: Path, delimiter: str) -> tuple[list[tuple[int, list[str]]], 
     Between tabs, a quotation mark is a mark like any other: Raven quotes nothing.
     """
     quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    reader = csv.reader(io.StringIO(read_text(path)), delimiter=delimiter, quoting=quoting)
+    # strict: an unclosed quotation mark would else make one cell of all that follows
+    reader = csv.reader(io.StringIO(read_text(path)), delimiter=delimiter, quoting=quoting, strict=True)
     try:
         heading = next(reader, [])
         head = {plain(name): index for index, name in reversed(list(enumerate(heading)))}

@@ -135,6 +135,7 @@ class Segment(Stage[SegmentSettings]):
     def _units(self, tasks: list[Task]) -> list[Unit]:
         """Units with the bytes they'll write, from the files' headers; says which rates are upsampled, once each."""
         rates: Counter[int] = Counter()
+        beyond: list[Annotation] = []
         units = []
         for task in tasks:
             size = 0
@@ -145,8 +146,14 @@ class Segment(Stage[SegmentSettings]):
                     task = Task(task.recording, problem=complaint(error, task.recording))
                 else:
                     rates[info.rate] += 1
+                    beyond += [mark for mark in task.marks if mark.start is not None and mark.start >= info.seconds]
                     size = self._bytes(info.seconds, info.channels)
             units.append(Unit(task.recording.name, _identity(task), task, size))
+        if beyond:
+            log.warning(
+                "%d annotations begin after their recording has ended, so they label nothing (first: %s, at %g s); are "
+                "their times those of this recording?", len(beyond), beyond[0].source, beyond[0].start,
+            )  # fmt: skip
         for rate, count in sorted(rates.items()):
             if rate < self.settings.sample_rate:
                 log.warning(
@@ -324,7 +331,9 @@ def _warn_of_leftovers(labels: Labels, recordings: Sequence[Recording]) -> None:
         log.warning("%d tables are named after no recording of the input (first: %s)", len(labels.orphans),
                     labels.orphans[0])  # fmt: skip
     if labels.unlabelled:
-        log.warning("%d rows of the tables have no label; they were left out", labels.unlabelled)
+        known = any(text.startswith("label from ") for text in labels.chosen)
+        cure = "" if known else "; no column of labels is known: name it with --label-column, or give --label TEXT"
+        log.warning("%d rows of the tables have no label; they were left out%s", labels.unlabelled, cure)
     if labels.by_name_only:
         log.info("%d files in the tables were found by name: their folder or ending differs", labels.by_name_only)
     if labels.tables and (bare := len(recordings) - len(labels.annotated)):

@@ -179,6 +179,8 @@ def test_originals_only_unless_told(clips: Path, tmp_path: Path, model: Path) ->
     )
     embed([written], tmp_path / "audio", {"model": model, "roles": ["view"]})
     assert open_artifact(tmp_path / "audio").counts["rows"] == 2
+    with pytest.raises(NoInputError, match=r"--model .*: no such directory; give the OUT of"):
+        embed([clips], tmp_path / "none", {"model": tmp_path / "mistyped"})  # it was said to hold no model.json
     with pytest.raises(NoInputError, match="no rows of role view"):
         embed([tone_clips(tmp_path / "again")], tmp_path / "none", {"model": model, "roles": ["view"]})
 

@@ -18,7 +18,7 @@ import torch
 
 from birdssl.artifacts.artifact import RECORD, open_artifact
 from birdssl.audio.spectrogram import Frontend
-from birdssl.errors import IncompatibleError
+from birdssl.errors import IncompatibleError, NoInputError
 from birdssl.stages.contract import Source
 from birdssl.training.precision import fixed_numerics, keep_freed_memory
 from birdssl.training.saved_model import PAYLOAD, SavedModel, load_model
@@ -125,8 +125,11 @@ def model_source(folder: Path) -> Source:
 def open_network(folder: Path, digest: str, device: str) -> Network:
     """The model in `folder` on a device that `choose_device` named; a worker opens each model once.
 
-    Raises what `load_model` raises, and IncompatibleError when encoder and frontend differ in the size of pictures.
+    Raises NoInputError where there is no such folder, what `load_model` raises, and IncompatibleError when encoder and
+    frontend differ in the size of pictures.
     """
+    if not folder.is_dir():
+        raise NoInputError(f"--model {folder}: no such directory; give the OUT of `birdssl pretrain` or `finetune`")
     keep_freed_memory()  # 1.6, 1.5 and 1.2 times the clips a second of SimpleCNN, MobileNetV3 and ResNet-50 in 32 bits
     return _open_network(folder.resolve(), digest, device)
 

@@ -79,9 +79,9 @@ def single_label(rows: pl.DataFrame, where: str, leave_out: bool = False) -> tup
     several = labelled.filter(SEVERAL)
     if not several.is_empty() and not leave_out:
         raise IncompatibleError(
-            f"{where}: {several.height} clips carry several labels (first: {several['id'][0]}, "
-            f"{', '.join(several['labels'][0])}); evaluate scores one label a clip: --several-labels leave-out scores "
-            "the rest"
+            f"{where}: {several.height} clips carry several labels (first: {several['recording'][0]} at "
+            f"{several['start'][0]:g} s, {', '.join(several['labels'][0])}); evaluate scores one label a clip: "
+            "--several-labels leave-out scores the rest"
         )
     left_out = {"unlabelled": rows.height - labelled.height, "with several labels": several.height}
     return labelled.filter(~SEVERAL).with_columns(truth=pl.col("labels").list.first()), left_out

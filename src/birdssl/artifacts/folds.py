@@ -54,9 +54,11 @@ def draw_groups(clips: pl.DataFrame, design: Design) -> NDArray[np.int64]:
     count = int(groups.max(initial=-1)) + 1
     parts = max(design.folds, 1) + (design.test_fraction > 0)
     if count < parts:
+        folds = f"{design.folds} folds" if design.folds else "a training part"
+        fewer = "use fewer --folds, or another --group" if design.folds else "use another --group, or --test-fraction 0"
         raise IncompatibleError(
-            f"{count} group{'s' * (count != 1)} (--group {design.group}) can't make {design.folds} folds"
-            f"{' and a test part' if design.test_fraction else ''}; use fewer --folds, or another --group"
+            f"{count} group{'s' * (count != 1)} (--group {design.group}) can't make {folds}"
+            f"{' and a test part' if design.test_fraction else ''}; {fewer}"
         )
     return groups
 

@@ -1,6 +1,7 @@
 """Recipes: what they expand to, what they refuse, and that cells share what they have in common."""
 
 import csv
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,15 @@ def test_a_dry_run_prints_commands_that_can_be_typed(
     assert lines[0].endswith(" --factor 5")
     assert lines[1].split()[2].endswith("/doubled")
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_as_json_is_one_object(tmp_path: Path, numbers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--dry-run printed command lines, whatever --json said."""
+    start(tmp_path, numbers, only=["factor=3", "end=long"], dry_run=True)
+    lines = capsys.readouterr().out.splitlines()
+    start(tmp_path, numbers, only=["factor=3", "end=long"], dry_run=True, json_summary=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found == {"out": str(tmp_path / "runs"), "dry_run": True, "commands": lines}
 
 
 def test_settings_become_flags_that_their_reader_takes() -> None:

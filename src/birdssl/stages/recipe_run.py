@@ -44,7 +44,9 @@ def run_recipe(
     expansion = Expansion(recipe, verbs, out, given)
     steps = expansion.steps(select(recipe, settings.only))
     if options.dry_run:
-        print("\n".join(step.command(options_of(step, expansion, options)) for step in steps))
+        lines = [step.command(options_of(step, expansion, options)) for step in steps]
+        as_json = json.dumps({"out": str(out), "dry_run": True, "commands": lines}, ensure_ascii=False)
+        print(as_json if options.json_summary else "\n".join(lines))
         return DONE
     log.info("%s: %d steps", recipe.title, len(steps))
     code, _ = run_steps(expansion, steps, options)

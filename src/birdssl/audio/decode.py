@@ -7,6 +7,7 @@ same, however one gets there.
 """
 
 import math
+import os
 import struct
 from collections import deque
 from collections.abc import Iterator
@@ -230,6 +231,8 @@ def _open(path: Path) -> soundfile.SoundFile:
     try:
         return soundfile.SoundFile(path)
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+        if not os.access(path, os.R_OK):
+            raise BadInput(f"{path}: can't be opened (Permission denied); check who may read it") from None
         raise BadInput(f"{path}: isn't readable as WAV, FLAC, OGG or MP3 ({_reason(error)})") from None
 
 

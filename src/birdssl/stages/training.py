@@ -23,7 +23,7 @@ def training_identity(artifacts: Sequence[Artifact], *others: str) -> str:
 
 
 def encoder_options(settings: TrainingSettings) -> dict[str, Any]:
-    """What the settings ask of the encoder; what is off is left out, since that's true of encoders without it as well."""
+    """What the settings ask of the encoder. What is off is left out: encoders that lack an option refuse its name."""
     asked = {name: getattr(settings, name, None) for name in ENCODER_OPTIONS}
     return {name: value for name, value in asked.items() if value not in (None, False)}
 

@@ -7,6 +7,9 @@ import pytest
 
 from birdssl.errors import UsageError
 from birdssl.settings.base import Settings, check, limits, nearest, resolve, setting, summary
+from birdssl.settings.evaluate import EvaluateSettings
+from birdssl.settings.run import RunOptions
+from birdssl.settings.segment import SegmentSettings
 
 
 class ToySettings(Settings):
@@ -93,3 +96,13 @@ def test_the_record_is_json_and_restores_the_settings():
     settings = check(ToySettings, {"table": "a/b.csv"})
     assert settings.record()["table"] == "a/b.csv"
     assert check(ToySettings, settings.record()) == settings
+
+
+def test_a_number_in_a_file_will_do_where_a_text_may_be_one(tmp_path: Path):
+    """`channel = 0`, `balance = 580` and `max-rejects = 5` were refused: "must be a text"."""
+    (tmp_path / "c.toml").write_text("channel = 0\nmax-rejects = 5\n")
+    assert resolve(SegmentSettings, "segment", {}, tmp_path / "c.toml", RunOptions)[0].channel == "0"
+    assert resolve(RunOptions, "", {}, tmp_path / "c.toml", SegmentSettings)[0].max_rejects == "5"
+    assert check(EvaluateSettings, {"classes": [1, 2]}).classes == ["1", "2"]
+    with pytest.raises(UsageError, match="must be a text"):
+        check(SegmentSettings, {"label": True})

@@ -136,7 +136,7 @@ def test_one_bad_file_costs_one_file_and_the_exit_code_tells(numbers: Path, tmp_
     assert "'x' is not a number" in artifact.rejects()["reason"][0]
 
 
-@pytest.mark.parametrize("text", ["-1", "101%", "1.5", "few"])
+@pytest.mark.parametrize("text", ["-1", "101%", "1.5", "few", "inf", "nan%", ""])
 def test_a_reject_limit_out_of_range_is_refused(numbers: Path, tmp_path: Path, text: str):
     with pytest.raises(UsageError, match="max-rejects"):
         double(numbers, tmp_path / "out", max_rejects=text)

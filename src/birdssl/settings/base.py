@@ -210,12 +210,21 @@ def field_name(cls: type[Settings], key: str) -> str:
 def check(cls: type[Settings], given: Mapping[str, Any], source: Mapping[str, str] | None = None) -> Any:
     """Build `cls` from raw values, texts included; every complaint becomes one UsageError sentence."""
     source = source or {}
-    values = {field_name(cls, key): _split_list(cls.model_fields[field_name(cls, key)], value)
-              for key, value in given.items()}  # fmt: skip
+    values = {name: _numbers_as_text(field, _split_list(field, value)) for key, value in given.items()
+              for name in [field_name(cls, key)] for field in [cls.model_fields[name]]}  # fmt: skip
     try:
         return cls(**values)
     except ValidationError as error:
         raise UsageError("\n".join(_complaint(cls, item, source) for item in error.errors())) from None
+
+
+def _numbers_as_text(field: FieldInfo, value: Any) -> Any:
+    """Numbers as texts where texts are wanted: `balance = 580` in a file says what `--balance 580` does."""
+    if plain_type(field)[0] is not str:
+        return value
+    if isinstance(value, list):
+        return [_numbers_as_text(field, item) for item in value]
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _split_list(field: FieldInfo, value: Any) -> Any:

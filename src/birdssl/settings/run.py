@@ -32,11 +32,9 @@ class RunOptions(Settings):
 
 def reject_limit(text: str) -> tuple[float, bool]:
     """Read `--max-rejects`: (number, is a percentage). Raises UsageError for anything but N or N%."""
-    try:
-        value = float(text.removesuffix("%"))
-    except ValueError:
-        value = -1.0
     percent = text.endswith("%")
-    if value < 0 or (percent and value > 100) or (not percent and value != int(value)):
+    known = re.fullmatch(r"\d+(\.\d*)?%" if percent else r"\d+", text)
+    value = float(text.removesuffix("%")) if known else -1.0
+    if value < 0 or (percent and value > 100):
         raise UsageError(f"--max-rejects {text!r}: must be a count such as 10, or a share such as 5%")
     return value, percent

@@ -154,7 +154,7 @@ def test_an_encoder_alone_is_refused(card: Path, tmp_path: Path) -> None:
     encoder = save_tones_model(tmp_path / "encoder", head=False)
     with pytest.raises(IncompatibleError, match=r"has no head.*birdssl finetune"):
         detect([card], tmp_path / "out", encoder)
-    with pytest.raises(NoInputError, match="isn't a model"):
+    with pytest.raises(NoInputError, match="nowhere: no such directory; give the OUT of"):
         detect([card], tmp_path / "out", tmp_path / "nowhere")
 
 

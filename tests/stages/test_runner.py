@@ -253,6 +253,16 @@ def test_killed_at_any_moment_the_same_command_gives_the_same_bytes(numbers: Pat
     assert folder_bytes(tmp_path / "out") == folder_bytes(tmp_path / "fresh")
 
 
+def test_half_a_journal_entry_of_a_killed_process_is_passed_over(numbers: Path, tmp_path: Path, monkeypatch):
+    """After kill -9 in the middle of writing an entry, the same command ended in a traceback of polars."""
+    monkeypatch.setattr(Double, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        double(numbers, tmp_path / "out")
+    monkeypatch.undo()
+    (tmp_path / "out/.work/journal/.part-0a1b2c-x.parquet").write_bytes(b"PA")
+    assert double(numbers, tmp_path / "out").exit_code == 0
+
+
 def test_two_processes_do_not_write_one_directory(numbers: Path, tmp_path: Path):
     process = start(numbers, tmp_path / "out", 1)
     wait_for(tmp_path / "out" / "doubled" / "1.txt")

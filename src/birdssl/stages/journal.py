@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from birdssl.artifacts.artifact import MANIFEST, REJECTS, UNITS
-from birdssl.artifacts.atomic import atomic_path, write_table
+from birdssl.artifacts.atomic import TEMPORARY, atomic_path, write_table
 from birdssl.stages.contract import WORK, Reject, Result, Unit
 
 ROW_GROUP = 16_384  # rows held in memory while joining, and in one Parquet row group, when rows are short
@@ -87,7 +87,8 @@ class Journal:
     def notes(self) -> Iterator[tuple[Path, dict[str, Any]]]:
         """Files of the units that are done so far, in no particular order, and what they say besides their rows."""
         for path in sorted(self.folder.glob("*.parquet")):
-            yield path, _note(path)
+            if not path.name.startswith(TEMPORARY):  # a killed process leaves halves of them
+                yield path, _note(path)
 
     def pending(self, units: list[Unit]) -> list[Unit]:
         """Units that are neither journalled nor unchanged since the previous run."""

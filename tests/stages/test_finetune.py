@@ -129,6 +129,7 @@ def test_the_ablation_of_mobilenet_s_input_goes_with_its_encoder(labels: Path, t
     finetune([labels], tmp_path / "plain", encoder="simplecnn", double_rescale=False, imagenet_norm=False, epochs=0)
     with pytest.raises(UsageError, match='simplecnn has no option "double_rescale"'):
         finetune([labels], tmp_path / "wrong", encoder="simplecnn", double_rescale=True)
+    assert not (tmp_path / "wrong").exists()
 
 
 def test_a_start_that_saw_held_out_clips_is_refused(labels: Path, encoder: Path, tmp_path: Path):

@@ -145,6 +145,8 @@ class Finetune(Stage[FinetuneSettings]):
                 imagenet_url(self.encoder_name)  # refuses an encoder without such weights before anything is read
             if settings.weights is not None and not settings.weights.is_file():
                 raise NoInputError(f"--weights {settings.weights}: no such file")
+            with torch.device("meta"):  # without weights: refuses options and sizes that don't fit before work begins
+                self._random_encoder()
             return
         if not self.start.exists():
             raise NoInputError(
@@ -190,13 +192,16 @@ class Finetune(Stage[FinetuneSettings]):
             log.warning("the start was trained on %d of %d clips that are held out here", count, held.height)
         return count
 
+    def _random_encoder(self) -> Encoder:
+        height, width = self.data.shape
+        return build_encoder(self.encoder_name, height=height, width=width, **encoder_options(self.settings))
+
     def _encoder(self) -> Encoder:
         if self.started is not None:
             return self.started.encoder
         settings = self.settings
-        height, width = self.data.shape
         with seeded_weights(derive(settings.seed, "encoder")):
-            encoder = build_encoder(self.encoder_name, height=height, width=width, **encoder_options(settings))
+            encoder = self._random_encoder()
         if settings.start == IMAGENET:
             url = imagenet_url(self.encoder_name)
             load_imagenet(encoder, read_weights(settings.weights) if settings.weights else download_weights(url))

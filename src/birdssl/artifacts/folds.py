@@ -55,7 +55,7 @@ def draw_groups(clips: pl.DataFrame, design: Design) -> NDArray[np.int64]:
     parts = max(design.folds, 1) + (design.test_fraction > 0)
     if count < parts:
         folds = f"{design.folds} folds" if design.folds else "a training part"
-        fewer = "use fewer --folds, or another --group" if design.folds else "use another --group, or --test-fraction 0"
+        fewer = "use fewer --folds, or another --group" if design.folds else "use another --group, or more recordings"
         raise IncompatibleError(
             f"{count} group{'s' * (count != 1)} (--group {design.group}) can't make {folds}"
             f"{' and a test part' if design.test_fraction else ''}; {fewer}"

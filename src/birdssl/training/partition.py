@@ -83,33 +83,35 @@ def held_out_origins(clips: pl.DataFrame, fraction: float, seed: int) -> list[st
     label keeps an origin for training.
     """
     sizes = clips.group_by("label", "origin").len().sort("label", "origin")
-    order = {origin: place for place, origin in enumerate(_shuffled(clips["origin"].unique().sort().to_list(), seed))}
+    order = _shuffled(clips["origin"].unique().sort().to_list(), seed)
     totals = clips.group_by("label").len().sort("len", "label")
     left: dict[str, int] = dict(sizes.group_by("label").len().iter_rows())
     by_origin: dict[str, dict[str, int]] = {}
     for label, origin, size in sizes.iter_rows():
         by_origin.setdefault(origin, {})[label] = size
-    held: list[str] = []
+    held: set[str] = set()
+
+    def free(origin: str) -> bool:
+        return origin not in held and all(left[name] > 1 for name in by_origin[origin])
+
+    def hold(origin: str) -> int:
+        held.add(origin)
+        for name in by_origin[origin]:
+            left[name] -= 1
+        return by_origin[origin][label]
+
     for label, total in totals.iter_rows():
         target = max(1, round(fraction * total))
-        have = sum(by_origin[origin].get(label, 0) for origin in held)
-        while have < target:
-            free = [
-                origin
-                for origin, counts in by_origin.items()
-                if origin not in held and label in counts and all(left[name] > 1 for name in counts)
-            ]
-            if not free:
-                break
-            fitting = [origin for origin in free if by_origin[origin][label] <= target - have]
-            smallest = min(free, key=lambda origin: (by_origin[origin][label], order[origin]))
-            chosen = min(fitting, key=order.__getitem__) if fitting else smallest
-            if not fitting and have > 0 and by_origin[chosen][label] > 2 * (target - have):
-                break
-            held.append(chosen)
-            have += by_origin[chosen][label]
-            for name in by_origin[chosen]:
-                left[name] -= 1
+        missing = target - sum(by_origin[origin].get(label, 0) for origin in held)
+        # One pass: what overshoots, or isn't free, does so after every later choice as well.
+        own = [origin for origin in order if label in by_origin[origin]]
+        for origin in own:
+            if by_origin[origin][label] <= missing and free(origin):
+                missing -= hold(origin)
+        if missing > 0 and (rest := [origin for origin in own if free(origin)]):
+            smallest = min(rest, key=lambda origin: by_origin[origin][label])
+            if missing == target or by_origin[smallest][label] <= 2 * missing:
+                hold(smallest)
     if not held:
         raise IncompatibleError(
             "no origin can be held out: each class comes from a single one, which training needs. Give more "

@@ -354,10 +354,15 @@ def _outcome(stage: Stage[Any], record: StageRecord, options: RunOptions, note: 
     code = DONE if counts["rejects"] <= allowed else DONE_WITH_REJECTS
     summary = {"out": str(stage.out), "verb": stage.verb, "state": record.state, "did_nothing": bool(note),
                "exit_code": code, **counts, **record.summary}  # fmt: skip
-    line = f"{stage.verb} -> {stage.out}: {counts['rows']} rows from {counts['units']} units"
+    rows, units = _count(counts["rows"], "row"), _count(counts["units"], "unit")
+    line = f"{stage.verb} -> {stage.out}: {rows} from {units}"
     if counts["rejects"]:
         line += f", {counts['rejects']} left out (see `birdssl ls {stage.out} --rejects`)"
     log.info("%s%s", line, f"; {note}" if note else "")
     if code == DONE_WITH_REJECTS:
         log.warning("left out more than --max-rejects %s allows: exit code %d", options.max_rejects, code)
     return Outcome(code, summary, stage.report(record.summary))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from reading import read_clip, stream_blocks
 
-from birdssl.audio.decode import AudioFile, ClipReader, probe, read_clip, stream_blocks
+from birdssl.audio.decode import AudioFile, ClipReader, probe
 from birdssl.audio.resample import resample
 from birdssl.errors import BadInput
 

@@ -6,13 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from reading import read_clip
 from tones import CLASSES, FRONT, RATE, save_tones_model, tone_clips, write_artifact
 from toy import folder_bytes
 
 from birdssl.artifacts.artifact import open_artifact
 from birdssl.artifacts.manifest import CLIP_SCHEMA
 from birdssl.artifacts.shards import write_shard
-from birdssl.audio.decode import read_clip
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.settings.base import check
 from birdssl.settings.embed import EmbedSettings

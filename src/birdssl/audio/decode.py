@@ -142,15 +142,6 @@ class AudioFile:
         self._end += len(block)
 
 
-def stream_blocks(path: Path, channel: int | None = None, frames: int = BLOCK) -> Iterator[np.ndarray]:
-    """Yield a file's samples in order, (<= frames,) float32 at a time: memory doesn't grow with its length.
-
-    Raises BadInput for a broken file, which may show only at its end.
-    """
-    with AudioFile(path) as audio:
-        yield from audio.blocks(frames, channel)
-
-
 class ClipReader:
     """Reads clips at one sample rate, keeping the last file open: ask in order of file and offset."""
 
@@ -205,14 +196,6 @@ class ClipReader:
             end, need = (offset - lead + len(data)) / rate, (offset + wanted) / rate - padded
             raise BadInput(f"{audio.path}: ends at {end:.2f} s, but this clip needs it up to {need:.2f} s")
         return resample(data, rate, target)[lead // step * (target * step // rate) :]
-
-
-def read_clip(
-    path: Path, offset: int, seconds: float, sample_rate: int, channel: int | None = None, padded: float = 0.0
-) -> np.ndarray:
-    """Read one clip as `ClipReader.read` does, opening and closing the file."""
-    with ClipReader(sample_rate) as reader:
-        return reader.read(path, offset, seconds, channel, padded)
 
 
 def _mixed(data: np.ndarray) -> np.ndarray:

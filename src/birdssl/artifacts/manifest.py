@@ -10,6 +10,9 @@ import polars as pl
 
 ORIGINAL, COPY, VIEW = "original", "copy", "view"
 
+PART = "part"  # column that training adds to the clips that it read: what each was for
+TRAINING, VALIDATION = "training", "validation"
+
 CLIP_SCHEMA: dict[str, Any] = {
     "id": pl.String,  # 16 hex digits, the clip's identity through every stage
     "role": pl.String,  # original, copy (made for balance) or view (one of a pair)

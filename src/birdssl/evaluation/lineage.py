@@ -7,9 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from birdssl.artifacts.artifact import Artifact, open_artifact, read_record
+from birdssl.artifacts.manifest import PART, TRAINING
 
-# The column that training runs add to their clips, and its word for clips that were learned from.
-PART, TRAINING = "part", "training"
 TRAINS = ("pretrain", "finetune")
 
 

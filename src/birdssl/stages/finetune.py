@@ -14,7 +14,7 @@ import torch
 
 from birdssl.artifacts.artifact import table_digest
 from birdssl.artifacts.balance import Balance
-from birdssl.artifacts.manifest import CLIP_SCHEMA, ORIGINAL
+from birdssl.artifacts.manifest import CLIP_SCHEMA, ORIGINAL, PART, VALIDATION
 from birdssl.artifacts.weights import download_weights, read_weights
 from birdssl.errors import IncompatibleError, NoInputError
 from birdssl.evaluation.lineage import learned_from, training_runs
@@ -42,7 +42,7 @@ from birdssl.training.joined import SOURCE, Joined, differing, join
 from birdssl.training.labelled import USES, class_list, labelled_rows, say_absent, targets, training_rows
 from birdssl.training.loop import Trained, train
 from birdssl.training.optimisers import p1_batch
-from birdssl.training.partition import PART, VALIDATION, part_by_fold, part_by_origin, without_test
+from birdssl.training.partition import part_by_fold, part_by_origin, without_test
 from birdssl.training.saved_model import PAYLOAD, ModelSpec, SavedModel, load_model, save_model
 from birdssl.training.session import Session, training_session
 

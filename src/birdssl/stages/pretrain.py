@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from birdssl.artifacts.manifest import CLIP_SCHEMA, VIEW
+from birdssl.artifacts.manifest import CLIP_SCHEMA, PART, TRAINING, VALIDATION, VIEW
 from birdssl.artifacts.weights import write_weights
 from birdssl.errors import IncompatibleError
 from birdssl.models.encoder import Encoder
@@ -31,7 +31,7 @@ from birdssl.training.joined import SOURCE, Joined, join
 from birdssl.training.loop import Trained, train
 from birdssl.training.optimisers import p1_batch
 from birdssl.training.pairs import StoredViews, view_table
-from birdssl.training.partition import PART, TRAINING, VALIDATION, part_by_fold, part_by_origin, without_test
+from birdssl.training.partition import part_by_fold, part_by_origin, without_test
 from birdssl.training.pretraining import PairNetwork, Pretraining, lasting_collapse
 from birdssl.training.saved_model import PAYLOAD, ModelSpec, save_model
 from birdssl.training.session import Session, training_session

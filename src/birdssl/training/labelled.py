@@ -7,11 +7,10 @@ from typing import Any
 import polars as pl
 
 from birdssl.artifacts.balance import Balance, draw_training_rows
-from birdssl.artifacts.manifest import COPY, ORIGINAL
+from birdssl.artifacts.manifest import COPY, ORIGINAL, PART, TRAINING, VALIDATION
 from birdssl.errors import IncompatibleError
 from birdssl.seeds import generator
 from birdssl.training.joined import SOURCE
-from birdssl.training.partition import PART, TRAINING, VALIDATION
 
 log = logging.getLogger(__name__)
 

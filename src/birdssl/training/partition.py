@@ -8,13 +8,12 @@ import logging
 
 import polars as pl
 
+from birdssl.artifacts.manifest import PART, TRAINING, VALIDATION
 from birdssl.errors import IncompatibleError
 from birdssl.seeds import generator
 from birdssl.training.joined import SOURCE
 
 log = logging.getLogger(__name__)
-
-PART, TRAINING, VALIDATION = "part", "training", "validation"
 
 
 def without_test(rows: pl.DataFrame) -> pl.DataFrame:

@@ -145,6 +145,17 @@ def test_a_broken_table_costs_its_recording_alone(tmp_path: Path) -> None:
     assert "'one' isn't a number" in labels.unusable["in/1.wav"]
 
 
+@pytest.mark.parametrize("content", ["", "heavy rain\n", "Selection,View,Channel,Begin Time (s)\n"])
+def test_a_file_with_raven_s_name_and_no_table_costs_its_recording(tmp_path: Path, content: str) -> None:
+    """It was taken for a note, and only a count of recordings without annotation told of it."""
+    found = recordings(tmp_path / "in", "1.wav", "2.wav")
+    (tmp_path / "in/1.Table.1.selections.txt").write_text(content)
+    raven(tmp_path / "in/2.txt", "1\t2\tx")
+    labels = read_labels("raven", None, found, COLUMNS)
+    assert list(labels.marks) == ["in/2.wav"]
+    assert "1.Table.1.selections.txt: " in labels.unusable["in/1.wav"]
+
+
 def test_audacity_tables_are_told_from_raven_ones_and_from_notes(tmp_path: Path) -> None:
     found = recordings(tmp_path / "in", "1.wav")
     raven(tmp_path / "in/1.Table.1.selections.txt", "1\t2\traven")

@@ -24,6 +24,7 @@ from birdssl.artifacts.text_tables import read_text
 from birdssl.errors import BadInput, NoInputError, UsageError
 
 NOTHING = "none"  # the label of a clip that was looked at and holds nothing of interest
+RAVEN_NAME = ".selections.txt"  # how Raven ends the names of its tables
 EPSILON = 1e-6  # s; an overlap that equals the limit up to rounding counts
 
 
@@ -81,12 +82,18 @@ def _read_text_tables(kind: str, where: Path | None, recordings: Sequence[Record
     read, recognise = (read_raven, is_raven) if kind == "raven" else (read_audacity, is_audacity)
     finder, labels = _Finder(recordings), Labels()
     strange: list[Path] = []  # .txt files that are something else
+    misnamed: dict[str, str] = {}  # recording: its file that has a table's name and no table's content
     single = where is not None and _existing(where).is_file()
     for path in [where] if single and where else _candidates(where, recordings):
+        owner = finder.of_table(path)
         if not single and not recognise(read_text(path)):
             strange.append(path)
+            if kind == "raven" and owner is not None and path.name.lower().endswith(RAVEN_NAME):
+                misnamed[owner] = (
+                    f"{path}: is named as a Raven selection table, but has no columns Begin Time (s) and End Time (s) "
+                    "separated by tabs; export it again, or give it another name if it's a note"
+                )
             continue
-        owner = finder.of_table(path)
         if owner is None and not single and not any(finder.find(name)[0] for name in raven_files(path, columns)):
             labels.orphans.append(path)
             continue
@@ -105,6 +112,7 @@ def _read_text_tables(kind: str, where: Path | None, recordings: Sequence[Record
             f"no {kind} labels {place}: expected {wanted[kind]} for a recording X.wav, separated by tabs"
             f"{f' ({strange[0]} is no such table)' if strange else ''}; see --labels"
         )
+    labels.unusable.update(misnamed)
     return labels
 
 

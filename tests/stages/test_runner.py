@@ -116,6 +116,13 @@ def test_a_directory_that_is_not_ours_is_never_written_into(numbers: Path, tmp_p
     assert [path.name for path in out.iterdir()] == ["cat.jpg"]
 
 
+def test_a_run_killed_in_its_very_first_write_goes_on(numbers: Path, tmp_path: Path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".part-0123456789ab-stage.json").write_text("{")
+    assert double(numbers, tmp_path / "out").exit_code == 0
+    assert not list((tmp_path / "out").glob(".part-*"))
+
+
 def test_a_directory_of_another_verb_is_refused(numbers: Path, tmp_path: Path):
     double(numbers, tmp_path / "out")
     record = json.loads((tmp_path / "out" / "stage.json").read_text())

@@ -93,7 +93,8 @@ def _examine(out: Path, verb: str) -> StageRecord | None:
         raise UsageError(f"-o {out} is a file; give a directory that doesn't exist yet")
     record = read_record(out)
     if record is None:
-        if any(path.name != ".DS_Store" for path in out.iterdir()):
+        # A run killed in its first write leaves only a temporary file of stage.json.
+        if any(path.name != ".DS_Store" and not path.name.startswith(TEMPORARY) for path in out.iterdir()):
             raise UsageError(f"-o {out} holds files that birdssl didn't write; give an empty or a new directory")
         return None
     if record.verb != verb:

@@ -101,7 +101,7 @@ def finding(results: dict[str, Any]) -> list[str]:
         words.append("So here, pretraining on clips without labels did not help, and in part it harmed.")
     else:
         words.append("So this run shows no difference between pretraining and a random start.")
-    words.append("It's one small run on invented species, and another seed may say otherwise: a check that the chain works.")
+    words.append("It's one small run on invented species: a check of the chain. Another seed may say otherwise.")
     return words
 
 

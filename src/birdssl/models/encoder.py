@@ -1,44 +1,60 @@
-"""What every encoder is: spectrogram images in, one vector a clip out, and all that is needed to build it again."""
+"""What every encoder is: clips as its frontend makes them in, one vector a clip out, and all to build it again."""
 
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+Input = Literal["picture", "spectra", "waveform"]
+
 
 class Encoder(nn.Module):
-    """Maps grey spectrogram images to embeddings.
+    """Maps clips to embeddings.
 
     Subclasses implement `encode`. `build_encoder(encoder.name, **encoder.options)` gives the same architecture again.
 
     Attributes:
+        takes: what a batch of clips is: "picture" (B, 1, height, width), grey in [0, 1] or one standardised channel of
+            a fixed size; "spectra" (B, channels, bins, frames), standardised; "waveform" (B, samples) in [-1, 1].
         name: key in `birdssl.models.registry.ENCODERS`.
-        options: keyword arguments it was built from, `height` and `width` (pixels) included.
+        options: keyword arguments it was built from.
         features: length of the vector that `forward` returns.
+        expected: shape of one clip's input; None where any length will do.
     """
 
+    takes: ClassVar[Input]
     name: str
     options: dict[str, Any]
     features: int
+    expected: tuple[int | None, ...]
 
-    def __init__(self, name: str, features: int, *, height: int, width: int, **options: Any) -> None:
+    def __init__(self, name: str, features: int, expected: tuple[int | None, ...], **options: Any) -> None:
         super().__init__()
         self.name = name
         self.features = features
-        self.options = {"height": height, "width": width, **options}
+        self.expected = expected
+        self.options = options
 
-    def encode(self, images: Tensor) -> Tensor:
-        """(B, 1, height, width) float in [0, 1] to (B, features)."""
+    def encode(self, inputs: Tensor) -> Tensor:
+        """(B, *expected) float to (B, features)."""
         raise NotImplementedError
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 1, height, width) float in [0, 1] to (B, features).
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, *expected) float to (B, features).
 
         Raises ValueError for another shape: a wrong size would pass through global pooling unnoticed.
         """
-        expected = (1, self.options["height"], self.options["width"])
-        if images.ndim != 4 or tuple(images.shape[1:]) != expected:
+        self.check(inputs)
+        return self.encode(inputs)
+
+    def check(self, inputs: Tensor) -> None:
+        """Raises ValueError when a batch hasn't the expected shape."""
+        found = tuple(inputs.shape[1:])
+        fits = len(found) == len(self.expected) and all(
+            wanted in (None, size) for wanted, size in zip(self.expected, found, strict=True)
+        )
+        if not fits:
+            shape = ", ".join("any" if size is None else str(size) for size in self.expected)
             raise ValueError(
-                f"{self.name} was built for images of shape (batch, {', '.join(map(str, expected))}) "
-                f"and got {tuple(images.shape)}; render clips with the model's own frontend"
+                f"{self.name} was built for a {self.takes} of shape (batch, {shape}) and got {tuple(inputs.shape)}; "
+                "prepare clips with the model's own frontend"
             )
-        return self.encode(images)

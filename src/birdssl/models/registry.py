@@ -18,17 +18,20 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {
 }
 
 
-def build_encoder(name: str, *, height: int, width: int, **options: Any) -> Encoder:
-    """The encoder called `name` for images of height x width pixels, with random weights.
+def build_encoder(name: str, **options: Any) -> Encoder:
+    """The encoder called `name`, with random weights.
 
-    Build it inside `birdssl.models.initial.seeded_weights` for weights that a seed decides. Raises UsageError for an
-    unknown name, an option that the encoder doesn't have, or images too small for it.
+    `options` hold the shape of its input, as its frontend says it, and its own options. Build it inside
+    `birdssl.models.initial.seeded_weights` for weights that a seed decides. Raises UsageError for an unknown name, an
+    option that the encoder doesn't have or needs, or an input too small for it.
     """
     if name not in ENCODERS:
         raise UsageError(f'no encoder is called "{name}"; there are {", ".join(ENCODERS)}')
-    build = ENCODERS[name]
-    known = [option for option in inspect.signature(build).parameters if option not in ("height", "width")]
+    known = inspect.signature(ENCODERS[name]).parameters
     for option in options:
         if option not in known:
             raise UsageError(f'{name} has no option "{option}"; it has {", ".join(known)}')
-    return build(height=height, width=width, **options)
+    for option, parameter in known.items():
+        if parameter.default is parameter.empty and option not in options:
+            raise UsageError(f"{name} needs {option}, which its frontend says")
+    return ENCODERS[name](**options)

@@ -6,12 +6,12 @@
 - its dense layers belong to the head (`birdssl.models.heads`).
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from birdssl.errors import UsageError
-from birdssl.models.encoder import Encoder
+from birdssl.models.encoder import Encoder, Input
 
 CHANNELS = (24, 48, 48)
 KERNEL = 5
@@ -26,12 +26,14 @@ def simplecnn(*, height: int, width: int, pool: Literal["flatten", "gap"] = "fla
 class SimpleCNN(Encoder):
     """Conv-pool-ReLU twice, conv-ReLU once, then flatten or global average pooling."""
 
+    takes: ClassVar[Input] = "picture"
+
     def __init__(self, *, height: int, width: int, pool: Literal["flatten", "gap"] = "flatten") -> None:
         if pool not in ("flatten", "gap"):
             raise UsageError(f'simplecnn has no pool "{pool}"; use "flatten" or "gap"')
         rows, columns = final_size(height, width)
         features = CHANNELS[-1] * (rows * columns if pool == "flatten" else 1)
-        super().__init__("simplecnn", features, height=height, width=width, pool=pool)
+        super().__init__("simplecnn", features, (1, height, width), height=height, width=width, pool=pool)
         first, second, third = CHANNELS
         self.layers = nn.Sequential(
             nn.Conv2d(1, first, KERNEL),  # (B, 24, H-4, W-4)

@@ -3,12 +3,14 @@
 Grey images are repeated to three channels, so that ImageNet weights fit. Each network ends in global average pooling.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torchvision.models import inception_v3, mobilenet_v3_large, resnet50
 
 from birdssl.errors import UsageError
-from birdssl.models.encoder import Encoder
+from birdssl.models.encoder import Encoder, Input
 
 Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
 
@@ -22,6 +24,8 @@ INCEPTION_LEAST = 75  # pixels: below, a pooling layer of Inception-V3 has nothi
 class VisionEncoder(Encoder):
     """A torchvision network whose classifier is removed, behind an optional normalisation of its input."""
 
+    takes: ClassVar[Input] = "picture"
+
     def __init__(
         self,
         name: str,
@@ -34,7 +38,8 @@ class VisionEncoder(Encoder):
         imagenet_norm: bool,
         **options: bool,
     ) -> None:
-        super().__init__(name, features, height=height, width=width, imagenet_norm=imagenet_norm, **options)
+        shape = {"height": height, "width": width}
+        super().__init__(name, features, (1, height, width), **shape, imagenet_norm=imagenet_norm, **options)
         self.net = net
         mean, deviation = statistics if imagenet_norm else ((0.0,) * 3, (1.0,) * 3)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)

@@ -127,6 +127,7 @@ def _train_epoch(
         fabric.backward(loss)
         stepper.step()
         stepper.zero_grad(set_to_none=True)
+        task.stepped()
         for name, value in {"loss": loss.detach(), **terms}.items():
             sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
         if time.monotonic() - said > SAY_EVERY:

@@ -44,6 +44,10 @@ class Task(ABC):
         """Put the network into training mode."""
         self.network.train()
 
+    def stepped(self) -> None:
+        """Called after each step of the optimiser, such as for a network that follows another's weights."""
+        return
+
     def remark(self, history: list[Row]) -> None:
         """Say aloud what a person should know of the last row."""
         return

@@ -153,28 +153,45 @@ def mel_to_hertz(mel: np.ndarray | float) -> np.ndarray:
 
 
 def _mel_edges(front: Frontend) -> np.ndarray:
-    low, high = hertz_to_mel(front.f_min), hertz_to_mel(front.top_frequency)
-    return mel_to_hertz(np.linspace(low, high, front.n_mels + 2))
+    return mel_edges(front.n_mels, front.f_min, front.top_frequency)
+
+
+def mel_edges(n_mels: int, f_min: float, f_max: float) -> np.ndarray:
+    """Corners in Hz of `n_mels` triangles evenly spaced on Slaney's mel scale, (n_mels + 2,)."""
+    return mel_to_hertz(np.linspace(hertz_to_mel(f_min), hertz_to_mel(f_max), n_mels + 2))
+
+
+def triangles(edges: np.ndarray, sample_rate: int, n_fft: int) -> np.ndarray:
+    """Triangular filters of height 1 with these corners (n_mels + 2,), over a transform's bins: (bins, n_mels)."""
+    bins = np.arange(n_fft // 2 + 1)[:, None] * sample_rate / n_fft
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    return np.maximum(0, np.minimum(rising, falling))
+
+
+def unit_area(edges: np.ndarray) -> np.ndarray:
+    """Heights at which such triangles have unit area (Slaney's normalisation), (n_mels,)."""
+    return 2 / (edges[2:] - edges[:-2])
 
 
 @lru_cache(maxsize=8)
 def mel_filters(front: Frontend) -> np.ndarray:
     """Triangular filters of unit area, (n_fft // 2 + 1, n_mels) float32."""
     edges = _mel_edges(front)
-    bins = np.arange(front.n_fft // 2 + 1)[:, None] * front.sample_rate / front.n_fft
-    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    filters = np.maximum(0, np.minimum(rising, falling)) * 2 / (edges[2:] - edges[:-2])
-    return filters.astype(np.float32)
+    return (triangles(edges, front.sample_rate, front.n_fft) * unit_area(edges)).astype(np.float32)
 
 
 @lru_cache(maxsize=8)
 def _filter_groups(front: Frontend) -> list[tuple[slice, slice, np.ndarray]]:
+    return filter_groups(mel_filters(front))
+
+
+def filter_groups(filters: np.ndarray) -> list[tuple[slice, slice, np.ndarray]]:
     """(mels, bins, weights) of each group of neighbouring filters, over the bins that any of them covers."""
-    filters = mel_filters(front)
+    count = filters.shape[1]
     groups = []
-    for first in range(0, front.n_mels, FILTER_GROUP):
-        mels = slice(first, min(first + FILTER_GROUP, front.n_mels))
+    for first in range(0, count, FILTER_GROUP):
+        mels = slice(first, min(first + FILTER_GROUP, count))
         covered = np.flatnonzero(filters[:, mels].any(axis=1))
         bins = slice(int(covered[0]), int(covered[-1]) + 1) if len(covered) else slice(0, 1)
         groups.append((mels, bins, np.ascontiguousarray(filters[bins, mels])))

@@ -1,0 +1,78 @@
+"""Waveforms as they are, for encoders that take samples: wav2vec 2.0 and HuBERT, at their own 16 kHz."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from birdssl.audio.device.resampling import resample
+from birdssl.audio.device.spectra import CROP_SECONDS, as_float
+from birdssl.errors import IncompatibleError
+
+SPEECH_RATE = 16000  # Hz; of all of torchaudio's speech pipelines
+EPSILON = 1e-5  # added to a waveform's variance, as torch's layer_norm does in those pipelines
+
+
+@dataclass(frozen=True)
+class Waveforms:
+    """How a clip becomes an encoder's samples; saved with a model.
+
+    P2 says nothing of resampling for these encoders; 20 kHz taken for 16 kHz would shift all pitches by a fifth, so
+    clips at another rate are resampled. `normalise` gives each waveform mean 0 and variance 1, which a bundle asks for
+    (wav2vec 2.0 LV-60K, XLSR, HuBERT Large, WavLM Large) or doesn't (the base models).
+    """
+
+    kind: ClassVar[str] = "waveform"
+
+    sample_rate: int  # Hz, of stored clips
+    clip_seconds: float
+    crop_seconds: float = CROP_SECONDS
+    crops: int = 10
+    encoder_rate: int = SPEECH_RATE  # Hz, of what the encoder is given
+    normalise: bool = False
+
+    @property
+    def samples(self) -> int:
+        """Samples of a stored clip."""
+        return round(self.clip_seconds * self.sample_rate)
+
+    @property
+    def crop_samples(self) -> int:
+        """Samples of a crop, at the clips' rate."""
+        return round(self.crop_seconds * self.sample_rate)
+
+    @property
+    def encoder_options(self) -> dict[str, int]:
+        """What an encoder of waveforms is built with: nothing follows from the frontend."""
+        return {}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fields as JSON values, with the kind."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Inverse of `to_dict`; raises IncompatibleError for unknown or missing fields."""
+        given = {name: value for name, value in values.items() if name != "kind"}
+        missing = {"sample_rate", "clip_seconds"} - given.keys()
+        unknown = given.keys() - {field.name for field in fields(cls)}
+        if missing or unknown or values.get("kind", cls.kind) != cls.kind:
+            raise IncompatibleError(
+                f"this frontend of kind {values.get('kind')!r} lacks {sorted(missing)} and has unknown "
+                f"{sorted(unknown)}; expected kind {cls.kind!r} of this version of birdssl"
+            )
+        return cls(**given)
+
+    @torch.no_grad()
+    def inputs(self, waves: Tensor) -> Tensor:
+        """(B, n) int16 or float in [-1, 1] to (B, samples at the encoder's rate) float32."""
+        waves = resample(as_float(waves), self.sample_rate, self.encoder_rate)
+        if not self.normalise:
+            return waves
+        variance, mean = torch.var_mean(waves, dim=1, keepdim=True, correction=0)
+        return (waves - mean) * torch.rsqrt(variance + EPSILON)
+
+    def fitted(self, waves: Tensor) -> Self:
+        """Itself: nothing here is learnt from data."""
+        return self

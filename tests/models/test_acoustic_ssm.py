@@ -1,0 +1,154 @@
+"""AcousticSSM and Adapted CNN: the reference's sizes and shapes, causality, and frames one by one."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from birdssl.errors import UsageError
+from birdssl.models.acoustic_ssm import SIZES, AcousticSSM, acoustic_ssm, adapted_cnn
+from birdssl.models.frequency_cnn import FrequencyCNN, ResidualBlock
+from birdssl.models.initial import seeded_weights
+
+TINY = {"widths": [8, 16], "ssm_layers": 2, "state": 8}
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def spectra(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(5))
+
+
+def tiny(**options: object) -> AcousticSSM:
+    """A small encoder whose batch statistics are not those of a fresh one."""
+    with seeded_weights(2):
+        encoder = acoustic_ssm(channels=3, bins=16, **{**TINY, **options})  # type: ignore[arg-type]
+    encoder.train()
+    for _ in range(3):
+        encoder(2 * spectra(4, 3, 16, 20) + 1)
+    return encoder.eval()
+
+
+@pytest.mark.parametrize(("state", "expected"), [(64, 7_402_176), (32, 7_205_568), (16, 7_107_264)])
+def test_the_papers_size(state: int, expected: int) -> None:
+    assert parameters(acoustic_ssm(channels=3, bins=128, state=state)) == expected
+
+
+def test_adapted_cnn_is_the_same_without_the_state_spaces() -> None:
+    cnn, whole = adapted_cnn(channels=3, bins=128), acoustic_ssm(channels=3, bins=128)
+    assert parameters(cnn) == 3_844_800
+    assert set(cnn.state_dict()) == {name for name in whole.state_dict() if not name.startswith("blocks.")}
+    assert cnn.options.keys() < whole.options.keys()
+
+
+@pytest.mark.parametrize(
+    ("strided", "expected"),
+    [
+        (True, [(64, 32), (64, 32), (128, 16), (256, 8), (512, 4)]),
+        (False, [(64, 64), (64, 64), (128, 64), (256, 64), (512, 64)]),
+    ],
+)
+def test_shapes_of_every_stage(strided: bool, expected: list[tuple[int, int]]) -> None:
+    cnn = FrequencyCNN(3, (64, 128, 256, 512), strided)
+    shapes: list[tuple[int, ...]] = []
+    for module in (cnn.pool, *cnn.blocks):
+        module.register_forward_hook(lambda _module, _inputs, output: shapes.append(tuple(output.shape[1:])))
+    frames = cnn(spectra(2, 3, 128, 5))
+    assert shapes[:1] + shapes[2::2] == [(*shape, 5) for shape in expected]
+    assert sum(isinstance(module, ResidualBlock) for module in cnn.blocks) == 8
+    assert frames.shape == (2, 5, 512)
+
+
+def test_embedding_is_the_mean_of_the_frames() -> None:
+    encoder = tiny()
+    clips = spectra(2, 3, 16, 9)
+    with torch.no_grad():
+        assert encoder.frames(clips).shape == (2, 16, 9)
+        torch.testing.assert_close(encoder(clips), encoder.frames(clips).mean(2))
+        assert encoder(spectra(2, 3, 16, 40)).shape == (2, 16)  # any number of frames
+        with pytest.raises(ValueError, match=r"3, 16"):
+            encoder(spectra(2, 3, 17, 9))
+
+
+def test_the_network_over_frequency_never_mixes_frames() -> None:
+    cnn = tiny().cnn
+    clips = spectra(2, 3, 16, 40)
+    changed = clips.clone()
+    changed[..., 30:] = 7
+    with torch.no_grad():
+        before, after = cnn(clips), cnn(changed)
+    assert torch.equal(before[:, :30], after[:, :30])
+    assert (before[:, 30:] != after[:, 30:]).any()
+
+
+def test_no_frame_hears_the_future() -> None:
+    encoder = tiny()
+    clips = spectra(2, 3, 16, 40)
+    changed = clips.clone()
+    changed[..., 30:] = 7
+    with torch.no_grad():
+        before, after = encoder.frames(clips), encoder.frames(changed)
+    torch.testing.assert_close(before[..., :30], after[..., :30], rtol=0, atol=1e-5)
+    assert (before[..., 30:] - after[..., 30:]).abs().max() > 0.1
+
+
+def test_every_frame_hears_the_past() -> None:
+    encoder = tiny()
+    clips = spectra(1, 3, 16, 40).requires_grad_()
+    encoder.frames(clips)[:, 3, -1].sum().backward()
+    assert clips.grad is not None
+    assert (clips.grad.abs().amax((0, 1, 2)) > 0).all()
+
+
+@pytest.mark.parametrize("discretisation", ["zoh", "bilinear"])
+@pytest.mark.parametrize("init", ["lin", "inv"])
+def test_frame_by_frame_equals_the_whole_clip(init: str, discretisation: str) -> None:
+    encoder = tiny(init=init, discretisation=discretisation)
+    clips = spectra(2, 3, 16, 200)
+    with torch.inference_mode():
+        whole = encoder.frames(clips)
+        state, heard = encoder.initial_state(2, "cpu"), []
+        for frame in clips.unbind(-1):
+            features, state = encoder.step(frame, state)
+            heard.append(features)
+    torch.testing.assert_close(torch.stack(heard, -1), whole, rtol=0, atol=1e-4)
+
+
+def test_adapted_cnn_goes_frame_by_frame_without_a_state() -> None:
+    encoder = adapted_cnn(channels=1, bins=16, widths=[8, 16]).eval()
+    clips = spectra(2, 1, 16, 3)
+    with torch.no_grad():
+        features, state = encoder.step(clips[..., 1], encoder.initial_state(2, "cpu"))
+        torch.testing.assert_close(features, encoder.frames(clips)[..., 1])
+    assert state == []
+
+
+def test_frames_one_by_one_need_eval_mode() -> None:
+    encoder = tiny().train()
+    with pytest.raises(ValueError, match="eval"):
+        encoder.step(spectra(2, 3, 16), encoder.initial_state(2, "cpu"))
+
+
+def test_the_group_for_state_spaces() -> None:
+    encoder = acoustic_ssm(channels=3, bins=16, **TINY)  # type: ignore[arg-type]
+    names = {id(weight): name for name, weight in encoder.named_parameters()}
+    special = [names[id(weight)] for weight in encoder.ssm_parameters()]
+    assert len(special) == 6
+    assert {name.rpartition(".")[2] for name in special} == {"log_dt", "log_decay", "frequency"}
+    assert adapted_cnn(channels=3, bins=16).ssm_parameters() == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_named_sizes_build_again_from_their_options(size: str) -> None:
+    encoder = acoustic_ssm(channels=1, bins=64, **SIZES[size])
+    again = acoustic_ssm(**encoder.options)
+    assert again.options == encoder.options
+    again.load_state_dict(encoder.state_dict())
+    assert encoder.features == SIZES[size]["widths"][-1]
+
+
+@pytest.mark.parametrize("wrong", [{"widths": []}, {"widths": [0]}, {"ssm_layers": 0}, {"state": 7}, {"init": "legs"}])
+def test_sizes_that_cannot_be(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=r"got|use"):
+        acoustic_ssm(channels=3, bins=16, **{**TINY, **wrong})  # type: ignore[arg-type]

@@ -5,6 +5,11 @@ the mel filters FB, mel = 10 log10(FB |S|²), and of P = FB S, projected while s
 phase = the angle of P in half turns, in (-1, 1]. This is MT-SLVR's way to give the three the same height; P2 leaves it
 open. The preset "exact" takes magnitude and phase from a transform of 254 points instead, which has 128 bins itself.
 
+Where a frame's phase is counted from matters once complex bins are added up. From its first sample on, as a plain
+transform gives it, neighbouring bins of a Hann window have opposite signs and cancel within a wide filter: P hears the
+frame's edges, where the window is zero. Counted from the middle they add, and P is the band's sound at the middle of
+the frame. So that is our default; MT-SLVR's preset counts from the start as its code does.
+
 Decibels have an absolute floor and are standardised by fixed statistics of the training data, so a frame depends on its
 own samples only: the frontend streams, and quiet clips stay quiet (standardising each clip by itself did worse).
 Whatever the precision of training, everything here is float32: half precision errs by many decibels.
@@ -25,8 +30,10 @@ from birdssl.errors import IncompatibleError
 
 CHANNELS = ("mel", "magnitude", "phase")
 UNITS = {"db": 10 / math.log(10), "ln": 1.0}  # of one unit of the natural logarithm of power
+PHASE_AT = ("centre", "start")
 CROP_SECONDS = 30225 / 20000  # P2
 ON_CPU, ON_DEVICE = 2, 256  # clips at a time: on a CPU a batch's spectra fill a core's cache, elsewhere the memory
+LEAST_DEVIATION = 1e-3  # dB; below it a channel never varies, and is silence
 FULL_SCALE = 32768  # of int16
 
 
@@ -53,6 +60,7 @@ class Spectra:
     unit: str = "db"  # power floored and in decibels, or "ln": the floor added and its natural logarithm (speech)
     floor_db: float = -100.0  # power of 1e-10, below the quantisation noise of 16 bits
     channels: tuple[str, ...] = CHANNELS
+    phase_at: str = "centre"  # of a frame, or its "start"
     native_fft: int | None = None  # transform that gives magnitude and phase unprojected; has n_mels bins
     mean: tuple[float, ...] = ()
     deviation: tuple[float, ...] = ()
@@ -72,6 +80,8 @@ class Spectra:
             found.append(f"channels {self.channels}: expected one or more of {', '.join(CHANNELS)}, in this order")
         if self.n_fft % 2 or not 1 <= self.window <= self.n_fft:
             found.append(f"a window of {self.window} samples in a transform of {self.n_fft}: it must fit, and be even")
+        if self.phase_at not in PHASE_AT:
+            found.append(f"a phase counted from the {self.phase_at!r} of a frame: known are {PHASE_AT}")
         if self.mel_scale not in SCALES or self.unit not in UNITS:
             found.append(f"mel scale {self.mel_scale!r} and unit {self.unit!r}: known are {SCALES} and {tuple(UNITS)}")
         if self.native_fft is not None and (self.native_fft // 2 + 1 != self.n_mels or self.native_fft > self.n_fft):
@@ -155,21 +165,23 @@ class Spectra:
     def fitted(self, waves: Tensor) -> Self:
         """With the statistics of these waveforms (B, n): one mean and deviation a channel, over mels, frames and clips.
 
-        Phase is only scaled to half turns: its mean is 0 and its deviation 1. So is what never varies.
+        Phase is only scaled to half turns: its mean is 0 and its deviation 1, as is that of a level that never varies.
         """
         count = 0
         total = torch.zeros(2, len(self.channels), dtype=torch.float64, device=waves.device)
         for part in waves.split(_batch(waves.device)):
-            levels = self.levels(part).double()
-            total += torch.stack([levels.sum((0, 2, 3)), levels.square().sum((0, 2, 3))])
-            count += levels[:, 0].numel()
+            values = self.levels(part).double()
+            total += torch.stack([values.sum((0, 2, 3)), values.square().sum((0, 2, 3))])
+            count += values[:, 0].numel()
         mean, square = (total / max(1, count)).tolist()
         spread = [math.sqrt(max(0.0, s - m * m)) for m, s in zip(mean, square, strict=True)]
-        fits = [name != "phase" and s > 0 for name, s in zip(self.channels, spread, strict=True)]
+        levels = [name != "phase" for name in self.channels]
         return replace(
             self,
-            mean=tuple(m if fit else 0.0 for m, fit in zip(mean, fits, strict=True)),
-            deviation=tuple(s if fit else 1.0 for s, fit in zip(spread, fits, strict=True)),
+            mean=tuple(m if level else 0.0 for m, level in zip(mean, levels, strict=True)),
+            deviation=tuple(
+                s if level and s > LEAST_DEVIATION else 1.0 for s, level in zip(spread, levels, strict=True)
+            ),
         )
 
     def mel_statistics(self, waves: Tensor) -> Tensor:
@@ -187,7 +199,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "p2": {},
     # CLAR's sizes of transform and mels at P2's rate; its hop of 10 ms at 16 kHz is taken in samples.
     "clar": {"n_fft": 2048, "window": 2048, "hop": 160},
-    "mtslvr": {"hop": 512},
+    "mtslvr": {"hop": 512, "phase_at": "start"},
     # "STFT magnitude and phase" as they are: a transform of 128 bins, and a mel spectrogram on the same grid of frames.
     "exact": {"hop": 128, "native_fft": 254},
     # BYOL-A at 16 kHz: ln(mel power + float32's epsilon), crops of 0.95 s.
@@ -239,14 +251,14 @@ def _channels(front: Spectra, padded: Tensor) -> Tensor:
 
 def _levels(front: Spectra, waves: Tensor) -> list[Tensor]:
     """Each channel of (b, n + n_fft) float32 as (b, frames, n_mels), not standardised."""
-    spectra = planes(waves, front.n_fft, front.window, front.hop)
+    spectra = planes(waves, front.n_fft, front.window, front.hop, front.phase_at)
     groups = _groups(replace(front, mean=(), deviation=()), waves.device)
     projects_parts = front.native_fft is None and front.channels != ("mel",)
     mel, *parts = project(spectra if projects_parts else spectra[:1], groups, front.n_mels)
     if front.native_fft is not None:
         inset = (front.n_fft - front.native_fft) // 2
         inner = waves[:, inset : waves.shape[1] - inset]
-        _, *parts = planes(inner, front.native_fft, front.native_fft, front.hop)
+        _, *parts = planes(inner, front.native_fft, front.native_fft, front.hop, front.phase_at)
     ways = {
         "mel": lambda: _log(front, mel),
         "magnitude": lambda: _log(front, parts[0].square().addcmul_(parts[1], parts[1])),

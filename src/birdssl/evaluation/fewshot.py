@@ -1,0 +1,223 @@
+"""Few-shot answers to accuracies: one for each cell, intervals over draws, seeds and groups, and paired differences.
+
+A cell is a (group, draw of the support, pretraining seed); a system is what answers in it: features (an encoder's
+embeddings, mel statistics, or both) and a classifier. Accuracy is the mean of the classes' recalls, which is the plain
+one where classes have equally many queries, as in P2; so chance is one over the number of classes whatever their sizes.
+
+Within a group, draws and seeds are crossed: each seed's encoder meets the same draws. The variance of the mean is
+estimated from both (`crossed`). Over groups the interval is Student's over the groups' means, with one degree of
+freedom less than groups: what another set of classes would give. All intervals are conditional on the recordings.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from birdssl.evaluation.intervals import Interval
+from birdssl.evaluation.metrics import Floats
+
+QUERY, FOLDS = "query", "folds"  # parts: answers to queries; answers inside the support, each fold by the others
+PRETRAINED, RANDOM, MEL = "pretrained", "random", "mel"
+WITH_MEL = "+mel"
+FINETUNE, CHOSEN = "finetune", "chosen"
+LEVEL = 0.95
+CERTAINTY_DIGITS = 9  # of the mean probability given to the truth: ties shouldn't hang on the order of a sum
+
+# Columns of an answer: one row for each system and clip of a cell.
+ANSWERS: dict[str, Any] = {
+    "group": pl.String,
+    "draw": pl.Int32,
+    "seed": pl.Int32,
+    "part": pl.String,
+    "features": pl.String,
+    "classifier": pl.String,
+    "id": pl.String,
+    "recording": pl.String,
+    "origin": pl.String,
+    "truth": pl.String,
+    "predicted": pl.String,
+    "certainty": pl.Float32,  # probability that was given to the truth
+}
+CELL = ("group", "draw", "seed")
+SYSTEM = ("method", "features", "classifier")
+
+
+@dataclass(frozen=True, order=True)
+class System:
+    """What answers: a method's name, features and a classifier.
+
+    Controls (random starts, mel statistics) have an empty name, or that of the run that they stand beside.
+    """
+
+    method: str
+    features: str
+    classifier: str
+
+    @property
+    def control(self) -> bool:
+        """Whether no pretraining went into it."""
+        return PRETRAINED not in self.features and self.classifier != CHOSEN
+
+    def words(self) -> str:
+        """As a table's row names it."""
+        classifier = {FINETUNE: "fine-tuned", "linear": "linear", "knn": "k-NN", "centroid": "nearest centroid",
+                      CHOSEN: "chosen on the support set"}[self.classifier]  # fmt: skip
+        if self.classifier == CHOSEN:
+            return f"{self.method}, {classifier}" if self.method else classifier
+        base = self.features.removesuffix(WITH_MEL)
+        beside = f" of {self.method}" if self.method else ""
+        name = {PRETRAINED: self.method, RANDOM: f"random start{beside}", MEL: f"mel statistics{beside}"}[base]
+        return f"{name}{' + mel statistics' if self.features.endswith(WITH_MEL) else ''}, {classifier}"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean with the variance of that mean and its degrees of freedom; variance None with the reason."""
+
+    mean: float
+    variance: float | None
+    freedom: float
+    reason: str | None = None
+
+    def interval(self, level: float = LEVEL) -> Interval:
+        """Student's interval."""
+        if self.variance is None:
+            return Interval(self.mean, None, None, self.reason)
+        if self.variance < 1e-24:
+            return Interval(self.mean, None, None, "the same value in every cell")
+        half = float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.variance**0.5
+        return Interval(self.mean, self.mean - half, self.mean + half)
+
+
+def cells(answers: pl.DataFrame, method: str, controls: str = "") -> pl.DataFrame:
+    """A row for each system and cell of a run, pretrained ones named `method`, the others `controls`.
+
+    Columns of SYSTEM and CELL, then `accuracy`, `queries` (how many), `asked` (a number that is the same for the same
+    queries), `folds_accuracy` and `folds_certainty`; null where there are none.
+    """
+    keys = ["features", "classifier", *CELL]
+    right = (pl.col("truth") == pl.col("predicted")).cast(pl.Float64)
+    by_class = answers.group_by([*keys, "part", "truth"]).agg(
+        right.mean().alias("recall"), pl.col("certainty").cast(pl.Float64).mean(), pl.len().alias("clips"),
+        pl.col("id").sort().hash(seed=0).sum().alias("asked"))  # fmt: skip
+    both = by_class.group_by([*keys, "part"]).agg(
+        pl.col("recall").sort().mean(), pl.col("certainty").sort().mean().round(CERTAINTY_DIGITS),
+        pl.col("clips").sum(), pl.col("asked").sum())  # fmt: skip
+    asked = both.filter(pl.col("part") == QUERY).select(
+        *keys, pl.col("recall").alias("accuracy"), pl.col("clips").cast(pl.Int64).alias("queries"), "asked"
+    )
+    inside = both.filter(pl.col("part") == FOLDS).select(
+        *keys, pl.col("recall").alias("folds_accuracy"), pl.col("certainty").alias("folds_certainty")
+    )
+    found = asked.join(inside, on=keys, how="full", coalesce=True)
+    pretrained = pl.col("features").str.contains(PRETRAINED, literal=True)
+    name = pl.when(pretrained).then(pl.lit(method)).otherwise(pl.lit(controls))
+    return found.select(name.alias("method"), *keys, "accuracy", "queries", "asked", "folds_accuracy",
+                        "folds_certainty").sort(*SYSTEM, *CELL)  # fmt: skip
+
+
+def choose(found: pl.DataFrame, method: str, among: Sequence[str] = ()) -> pl.DataFrame:
+    """In each cell the system that did best inside the support: its rows, as one more system, with `choice` its words.
+
+    Never looks at queries: by `folds_accuracy`, ties by the mean probability given to the truth, then by name. Random
+    starts are controls and stand for no choice. `among` names methods; all where it's empty. Systems that weren't tried
+    inside the support are passed over; no rows where none was.
+    """
+    candidates = found.filter(
+        ~pl.col("features").str.starts_with(RANDOM)
+        & (pl.col("classifier") != CHOSEN)
+        & pl.col("folds_accuracy").is_not_null()
+    )
+    if among:
+        candidates = candidates.filter(pl.col("method").is_in([*among, ""]))
+    best = candidates.sort(
+        [*CELL, "folds_accuracy", "folds_certainty", *SYSTEM],
+        descending=[False] * len(CELL) + [True, True] + [False] * len(SYSTEM),
+    ).group_by(CELL, maintain_order=True)
+    rows = best.first()
+    words = [System(*row).words() for row in rows.select(SYSTEM).iter_rows()]
+    return rows.with_columns(
+        pl.lit(method).alias("method"),
+        pl.lit("").alias("features"),
+        pl.lit(CHOSEN).alias("classifier"),
+        pl.Series("choice", words, pl.String),
+    ).select(*found.columns, "choice")
+
+
+def systems(found: pl.DataFrame) -> list[System]:
+    """Systems of a table of cells: methods in the order in which they come, then controls."""
+    rows = [System(*row) for row in found.select(SYSTEM).unique(maintain_order=True).iter_rows()]
+    methods = list(dict.fromkeys(row.method for row in rows))
+    order = [CHOSEN, FINETUNE, "linear", "knn", "centroid"]
+    features = ["", PRETRAINED, PRETRAINED + WITH_MEL, RANDOM, RANDOM + WITH_MEL, MEL]
+    return sorted(rows, key=lambda row: (row.control, methods.index(row.method), features.index(row.features),
+                                         order.index(row.classifier)))  # fmt: skip
+
+
+def of_system(found: pl.DataFrame, system: System) -> pl.DataFrame:
+    """One system's cells."""
+    return found.filter(
+        (pl.col("method") == system.method)
+        & (pl.col("features") == system.features)
+        & (pl.col("classifier") == system.classifier)
+    )
+
+
+def crossed(values: Floats) -> Spread:
+    """Mean of (draws, seeds) values, every draw with every seed, and the variance of that mean.
+
+    Two crossed random effects and a rest: with mean squares of draws, seeds and the rest, Var = (M_draws + M_seeds -
+    M_rest) / (draws x seeds), never less than either part alone; degrees of freedom by Satterthwaite (1946) from the
+    parts that are used. With one seed it's the usual s^2 / draws over draws, which says nothing of other seeds; with
+    one draw the other way round; with one value there is none.
+    """
+    draws, seeds = values.shape
+    mean, count = float(values.mean()), values.size
+    if count == 1:
+        return Spread(mean, None, 0, "one draw and one seed")
+    if draws == 1 or seeds == 1:
+        return Spread(mean, float(values.var(ddof=1)) / count, count - 1)
+    by_draw, by_seed = values.mean(axis=1), values.mean(axis=0)
+    rest = values - by_draw[:, None] - by_seed[None, :] + mean
+    freedom = np.array([draws - 1, seeds - 1, (draws - 1) * (seeds - 1)], float)
+    squares = np.array([by_draw.var(ddof=1) * seeds, by_seed.var(ddof=1) * draws, (rest**2).sum() / freedom[2]])
+    signed = squares * [1, 1, -1] / count
+    larger = int(squares[1] > squares[0])
+    if signed.sum() <= squares[larger] / count:
+        return Spread(mean, float(squares[larger] / count), float(freedom[larger]))
+    total = float(signed.sum())
+    return Spread(mean, total, float(max(total**2 / (signed**2 / freedom).sum(), min(freedom[:2]))))
+
+
+def of_group(found: pl.DataFrame, column: str = "accuracy") -> Spread:
+    """One group's values of one system, as `crossed` has them; draws that lack a seed are left out of the spread."""
+    table = found.pivot(on="seed", index="draw", values=column).sort("draw").drop("draw")
+    whole = table.drop_nulls()
+    if whole.is_empty():
+        return Spread(float(found[column].mean()), None, 0, "no draw has every seed")  # type: ignore[arg-type]
+    return crossed(whole.to_numpy())
+
+
+def over_groups(found: pl.DataFrame, column: str = "accuracy") -> tuple[Spread, dict[str, Spread]]:
+    """The mean of the groups' means, and each group's own. With one group, both are the same."""
+    names = found["group"].unique(maintain_order=True).to_list()
+    each = {str(name): of_group(found.filter(pl.col("group") == name), column) for name in names}
+    means = np.array([spread.mean for spread in each.values()])
+    if len(means) == 1:
+        return next(iter(each.values())), each
+    return Spread(float(means.mean()), float(means.var(ddof=1)) / len(means), len(means) - 1), each
+
+
+def gaps(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
+    """Accuracy of one system less another's in each cell that both have, on the same queries: CELL, then `gap`.
+
+    Raises ValueError when both have a cell with other queries in it: such numbers can't be set side by side.
+    """
+    both = first.join(second.select(*CELL, "accuracy", "asked"), on=CELL, suffix="_other").drop_nulls("accuracy")
+    if (both["asked"] != both["asked_other"]).any():
+        raise ValueError("paired differences need the same queries in every cell")
+    return both.select(*CELL, (pl.col("accuracy") - pl.col("accuracy_other")).alias("gap")).drop_nulls().sort(*CELL)

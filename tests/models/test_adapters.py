@@ -9,7 +9,7 @@ from torch.nn import functional
 from torchvision.models import resnet18
 
 from birdssl.errors import UsageError
-from birdssl.models.adapters import AdapterResNet18, TaskBlock, TaskConv, pooled_shortcut, resnet18_adapters
+from birdssl.models.adapters import SIZES, AdapterResNet18, TaskBlock, TaskConv, pooled_shortcut, resnet18_adapters
 from birdssl.models.initial import seeded_weights
 
 # With three input channels (docs/papers.md). "none" is the plain ResNet-18.
@@ -42,7 +42,13 @@ def test_the_embedding_is_the_tasks_side_by_side(adapters: str) -> None:
         assert [part.shape for part in parts] == [(2, 250)] * 4
         assert torch.equal(encoder(inputs), torch.cat(parts, dim=1))
         assert not torch.allclose(parts[0], parts[1])
-    assert encoder.options == {"channels": 3, "bins": 32, "adapters": adapters, "tasks": 4}
+    assert encoder.options == {
+        "channels": 3,
+        "bins": 32,
+        "widths": [64, 128, 256, 512],
+        "adapters": adapters,
+        "tasks": 4,
+    }
 
 
 def test_without_adapters_it_is_torchvisions_resnet18() -> None:
@@ -71,6 +77,16 @@ def test_a_task_learns_nothing_of_the_others_own_weights(adapters: str) -> None:
     assert moved | own[0] == set(names)
     after = encoder.state_dict()
     assert all(not torch.equal(after[name], value) for name, value in before.items())  # by_task ran both tasks
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_named_sizes_embed_alike_and_can_be_rebuilt(size: str) -> None:
+    encoder = resnet18_adapters(channels=1, bins=16, **SIZES[size])
+    again = resnet18_adapters(**encoder.options)
+    again.load_state_dict(encoder.state_dict())
+    inputs = spectra(2, 1, 16, 20)
+    assert torch.equal(again.eval()(inputs), encoder.eval()(inputs))
+    assert encoder(inputs).shape == (2, 1000)
 
 
 def test_statistics_belong_to_the_task() -> None:
@@ -120,5 +136,8 @@ def test_impossible_settings_and_shapes_are_refused() -> None:
     for wrong in ({"tasks": 3}, {"tasks": 0}, {"channels": 0}, {"bins": 0}):
         with pytest.raises(UsageError, match="can be divided by"):
             resnet18_adapters(**{"channels": 3, "bins": 128, **wrong})
+    for widths in ([], [0, 8], [16, 8]):
+        with pytest.raises(UsageError, match="don't shrink"):
+            resnet18_adapters(channels=3, bins=128, widths=widths)
     with pytest.raises(ValueError, match=r"\(batch, 3, 32, any\)"):
         built("bn").by_task(spectra(1, 1, 32, 20))

@@ -1,7 +1,7 @@
 """ResNet-18 with residual adapters for each task: MT-SLVR's encoder (Heggan et al. 2023, Rebuffi et al. 2018).
 
 - stem as in ResNet-18: Conv 7x7 to 64, BatchNorm, ReLU, max pooling 3x3;
-- four stages of two blocks of two 3x3 convolutions, 64 to 512 channels; the last three stages share the 3x3 kernels
+- four stages of two blocks of two 3x3 convolutions, 64 to 512 channels; the later three share the 3x3 kernels
   between tasks and give each task its own adapters and batch normalisation;
 - a shortcut without weights where the shape changes: mean pooling, and zeros for the new channels;
 - for each task batch normalisation, ReLU, mean over the map, and a dense layer;
@@ -11,7 +11,9 @@ What tasks share below their first adapter is computed once for all of them, whe
 each: the numbers are the same, for about two thirds of the work.
 """
 
-from typing import ClassVar, Literal, get_args
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +24,25 @@ from birdssl.models.encoder import Encoder, Input
 
 Adapters = Literal["parallel", "series", "bn", "none"]
 
-STAGES = (64, 128, 256, 512)  # channels
+WIDTHS = (64, 128, 256, 512)  # channels of the stages
 BLOCKS = 2  # of a stage
 EMBEDDING = 1000  # over all tasks, as MT-SLVR keeps of ResNet's 1000 classes
 
+# Options of `resnet18_adapters`. "full" is MT-SLVR's; "small" and "quick" are ours, for a CPU.
+SIZES: dict[str, dict[str, Any]] = {
+    "full": {"widths": [64, 128, 256, 512]},
+    "small": {"widths": [32, 64, 128, 256]},
+    "quick": {"widths": [16, 32, 64, 128]},
+}
+
 
 def resnet18_adapters(
-    *, channels: int, bins: int, adapters: Adapters = "parallel", tasks: int = 2
+    *,
+    channels: int,
+    bins: int,
+    adapters: Adapters = "parallel",
+    tasks: int = 2,
+    widths: Sequence[int] = WIDTHS,
 ) -> "AdapterResNet18":
     """ResNet-18 with adapters, for spectra of `channels` channels and `bins` frequencies, any number of frames.
 
@@ -38,8 +52,9 @@ def resnet18_adapters(
             BatchNorm and a 1x1 convolution of the output, added to it; "bn", nothing more; "none" gives tasks nothing
             but their dense layers on a plain ResNet-18 (MT-SLVR's "split").
         tasks: how many tasks; each embeds to 1000 / tasks values.
+        widths: channels of the stages, which mustn't shrink.
 
-    Raises UsageError for other adapters, or a number of tasks that doesn't divide 1000.
+    Raises UsageError for other adapters, a number of tasks that doesn't divide 1000, or impossible widths.
     """
     if adapters not in get_args(Adapters):
         raise UsageError(f'resnet18-adapters has no adapters "{adapters}"; use {", ".join(get_args(Adapters))}')
@@ -48,7 +63,9 @@ def resnet18_adapters(
             f"resnet18-adapters needs a channel, a frequency, and tasks that {EMBEDDING} can be divided by; got "
             f"{channels} channels, {bins} frequencies and {tasks} tasks"
         )
-    return AdapterResNet18(channels, bins, adapters, tasks)
+    if not widths or widths[0] < 1 or any(width < before for before, width in pairwise(widths)):
+        raise UsageError(f"resnet18-adapters needs stages of at least one channel that don't shrink: {list(widths)}")
+    return AdapterResNet18(channels, bins, adapters, tasks, widths)
 
 
 class AdapterResNet18(Encoder):
@@ -61,12 +78,13 @@ class AdapterResNet18(Encoder):
 
     takes: ClassVar[Input] = "spectra"
 
-    def __init__(self, channels: int, bins: int, adapters: Adapters, tasks: int) -> None:
-        shape = {"channels": channels, "bins": bins}
-        super().__init__("resnet18-adapters", EMBEDDING, (channels, bins, None), **shape, adapters=adapters)
-        self.options["tasks"] = tasks
+    def __init__(self, channels: int, bins: int, adapters: Adapters, tasks: int, widths: Sequence[int]) -> None:
+        sizes = {"channels": channels, "bins": bins, "widths": list(widths)}
+        super().__init__(
+            "resnet18-adapters", EMBEDDING, (channels, bins, None), **sizes, adapters=adapters, tasks=tasks
+        )
         self.tasks, self.task_features = tasks, EMBEDDING // tasks
-        first, *later = STAGES
+        first, last = widths[0], widths[-1]
         self.stem = nn.Sequential(
             nn.Conv2d(channels, first, 7, stride=2, padding=3, bias=False),
             nn.BatchNorm2d(first),
@@ -77,13 +95,13 @@ class AdapterResNet18(Encoder):
         early = _stage(first, first, 1, adapters, 1)
         late = [
             block
-            for inputs, width in zip(STAGES, later, strict=False)
+            for inputs, width in pairwise(widths)
             for block in _stage(inputs, width, 2, adapters, 1 if plain else tasks)
         ]
         self.shared = nn.ModuleList(early + late if plain else early)
         self.own = nn.ModuleList([] if plain else late)
-        self.norms = nn.ModuleList(nn.Identity() if plain else nn.BatchNorm2d(STAGES[-1]) for _ in range(tasks))
-        self.dense = nn.ModuleList(nn.Linear(STAGES[-1], self.task_features) for _ in range(tasks))
+        self.norms = nn.ModuleList(nn.Identity() if plain else nn.BatchNorm2d(last) for _ in range(tasks))
+        self.dense = nn.ModuleList(nn.Linear(last, self.task_features) for _ in range(tasks))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")  # as ResNet, adapters too

@@ -1,0 +1,73 @@
+"""What tasks on pairs of views tell of their validation part: loss, health of projections, retrieval by embeddings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from birdssl.training.batches import even_batches
+from birdssl.training.health import collapse_message, health
+from birdssl.training.history import Row
+from birdssl.training.pairs import Views
+from birdssl.training.retrieval import retrieval_top1
+
+PROBED = 1024  # validation clips that health and retrieval look at: both grow with the square of it
+PATIENCE = 3  # epochs in a row that must look collapsed before it is said
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a network makes of a batch of pairs.
+
+    Attributes:
+        loss, terms: of the batch.
+        embeddings: of the two views, as the encoder leaves them for use, (B, features) each.
+        projections: what the loss sees of the two views, (B, width) each.
+    """
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+    embeddings: tuple[Tensor, Tensor]
+    projections: tuple[Tensor, Tensor]
+
+
+def validated(views: Views, batch: int, measure: Callable[[tuple[Tensor, ...]], Measured]) -> Row:
+    """Means over all clips of the loss and its terms, health of projections, retrieval by embeddings.
+
+    `measure` takes what `views` gives, in batches of the training size or a little more; always the views of epoch 0.
+    The network should be in eval mode: batch normalisation then uses its running statistics, as in Keras' evaluation,
+    which P1 chose epochs by.
+    """
+    sums: dict[str, float] = {}
+    kept: list[tuple[Tensor, ...]] = []
+    probed = spread(views.clips, PROBED)
+    for clips in even_batches(views.clips, batch):
+        found = measure(views.views(clips, 0))
+        for name, value in {"loss": found.loss, **found.terms}.items():
+            sums[name] = sums.get(name, 0.0) + float(value) * len(clips)
+        wanted = torch.isin(clips, probed)
+        kept.append(tuple(exact_place(part)[wanted] for part in (*found.embeddings, *found.projections)))
+    row = {f"validation_{name}": value / views.clips for name, value in sums.items()}
+    h1, h2, z1, z2 = (torch.cat(parts) for parts in zip(*kept, strict=True))
+    return {**row, **health(z1, z2), "retrieval": retrieval_top1(h1, h2)}
+
+
+def lasting_collapse(history: list[Row]) -> str | None:
+    """What to say when the last epochs' embeddings have all collapsed, else None.
+
+    One epoch says little: VICReg's projections start out with a common offset that takes an epoch or two to shrink.
+    """
+    last = [row for row in history if row["epoch"] > 0 and "effective_rank" in row][-PATIENCE:]
+    messages = [collapse_message(row) for row in last]
+    return messages[-1] if len(last) == PATIENCE and all(messages) else None
+
+
+def spread(count: int, most: int) -> Tensor:
+    """At most `most` of 0..count-1, evenly spread."""
+    return torch.arange(min(count, most)) * count // min(count, most)
+
+
+def exact_place(values: Tensor) -> Tensor:
+    """The values where there are 64-bit floats, which an Apple GPU hasn't."""
+    return values.cpu() if values.device.type == "mps" else values

@@ -25,7 +25,7 @@ from birdssl.models.projector import Projector
 from birdssl.models.registry import build_encoder
 from birdssl.objectives.registry import OBJECTIVES
 from birdssl.settings.names import ENCODER_NAMES
-from birdssl.training.images import DeviceImages
+from birdssl.training.inputs import Pictures
 from birdssl.training.loop import TrainingPlan, make_fabric, train
 from birdssl.training.optimisers import build_optimiser, plan_optimiser
 from birdssl.training.pairs import StoredViews
@@ -83,7 +83,7 @@ def bare(name: str, size: int, batch: int, rounds: int) -> None:
 def whole(name: str, size: int, batch: int, precision: str) -> None:
     """Print the speed of the loop itself: ten batches an epoch, one batch of validation, checkpoints."""
     torch.manual_seed(0)
-    images = DeviceImages(torch.randint(0, 256, (22 * batch, size, size), dtype=torch.uint8))
+    images = Pictures.of(torch.randint(0, 256, (22 * batch, size, size), dtype=torch.uint8))
     rows = torch.arange(images.count).view(-1, 2)
     encoder = build_encoder(name, height=size, width=size)
     network = PairNetwork(encoder, Projector(encoder.features, 512), OBJECTIVES["vicreg"]())

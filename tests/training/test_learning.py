@@ -12,7 +12,7 @@ from birdssl.models.projector import Projector
 from birdssl.models.registry import build_encoder
 from birdssl.objectives.registry import OBJECTIVES
 from birdssl.training.history import Row
-from birdssl.training.images import DeviceImages
+from birdssl.training.inputs import Pictures
 from birdssl.training.loop import TrainingPlan, make_fabric, train
 from birdssl.training.optimisers import plan_optimiser
 from birdssl.training.pairs import StoredViews
@@ -23,14 +23,12 @@ TRAINED, HELD_OUT, EPOCHS, BATCH = 300, 100, 6, 50
 
 
 @pytest.fixture(scope="module")
-def pictures() -> DeviceImages:
+def pictures() -> Pictures:
     drawn = np.stack([view for clip in range(TRAINED + HELD_OUT) for view in view_pictures(clip)])
-    return DeviceImages(torch.from_numpy(drawn))
+    return Pictures.of(torch.from_numpy(drawn))
 
 
-def history(
-    objective: str, pictures: DeviceImages, folder: Path, *, shuffled: bool, precision: str = "fp32"
-) -> list[Row]:
+def history(objective: str, pictures: Pictures, folder: Path, *, shuffled: bool, precision: str = "fp32") -> list[Row]:
     with seeded_weights(1):
         encoder = build_encoder("simplecnn", height=HEIGHT, width=WIDTH)
         network = PairNetwork(encoder, Projector(encoder.features, 128), OBJECTIVES[objective]())
@@ -45,7 +43,7 @@ def history(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", ["barlow-twins", "vicreg"])
-def test_the_other_view_of_unseen_clips_is_found_far_more_often(objective: str, pictures: DeviceImages, tmp_path: Path):
+def test_the_other_view_of_unseen_clips_is_found_far_more_often(objective: str, pictures: Pictures, tmp_path: Path):
     """Chance is 0.01; an untrained encoder finds about a quarter, and shuffled pairs teach it nothing."""
     true = history(objective, pictures, tmp_path / "true", shuffled=False)
     control = history(objective, pictures, tmp_path / "control", shuffled=True)
@@ -58,7 +56,7 @@ def test_the_other_view_of_unseen_clips_is_found_far_more_often(objective: str, 
 
 
 @pytest.mark.slow
-def test_bfloat16_learns_as_fp32_does(pictures: DeviceImages, tmp_path: Path):
+def test_bfloat16_learns_as_fp32_does(pictures: Pictures, tmp_path: Path):
     found = {
         precision: history("vicreg", pictures, tmp_path / precision, shuffled=False, precision=precision)
         for precision in ("fp32", "bf16")

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from birdssl.errors import UsageError
-from birdssl.settings.names import ENCODER_NAMES
 from birdssl.training.optimisers import (
     ADAM,
     P1_BATCHES,
@@ -16,13 +15,15 @@ from birdssl.training.optimisers import (
     Lars,
     Schedule,
     build_optimiser,
-    p1_batch,
     plan_optimiser,
+    usual_batch,
 )
 
+P1_ENCODERS = ("simplecnn", "mobilenetv3-large", "resnet50", "inceptionv3")
 
-def test_every_encoder_has_p1s_optimiser_and_batch():
-    assert P1_OPTIMISERS.keys() == P1_BATCHES.keys() == set(ENCODER_NAMES)
+
+def test_every_encoder_of_p1_has_p1s_optimiser_and_batch():
+    assert P1_OPTIMISERS.keys() == P1_BATCHES.keys() == set(P1_ENCODERS)
 
 
 @pytest.mark.parametrize(
@@ -42,8 +43,15 @@ def test_p1s_constants(encoder: str, kind: type, values: dict):
 
 
 def test_batches_are_smaller_for_pretraining_and_after_it():
-    assert [p1_batch(name, pretraining=False) for name in ENCODER_NAMES] == [80, 80, 30, 80]
-    assert [p1_batch(name, pretraining=True) for name in ENCODER_NAMES] == [50, 50, 30, 50]
+    assert [usual_batch(name, pretraining=False) for name in P1_ENCODERS] == [80, 80, 30, 80]
+    assert [usual_batch(name, pretraining=True) for name in P1_ENCODERS] == [50, 50, 30, 50]
+
+
+def test_p2s_constants():
+    assert [usual_batch("acoustic-ssm", pretraining=value) for value in (True, False)] == [64, 25]
+    before, after = (plan_optimiser("acoustic-ssm", 25, pretraining=value) for value in (True, False))
+    assert (before.name, before.learning_rate) == ("adam", 1e-4)
+    assert (after.name, after.learning_rate, after.momentum) == ("sgd", 6e-3, 0.0)
 
 
 def test_what_is_given_overrides_and_another_kind_brings_its_own_constants():

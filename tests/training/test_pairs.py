@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birdssl.errors import IncompatibleError
-from birdssl.training.images import DeviceImages
+from birdssl.training.inputs import Pictures
 from birdssl.training.pairs import StoredViews, another_clip, view_table
 
 PICTURES = torch.arange(12, dtype=torch.uint8).view(12, 1, 1)
@@ -34,7 +34,7 @@ def test_a_clip_of_one_view_is_left_out_and_said(caplog: pytest.LogCaptureFixtur
 
 
 def test_two_views_are_the_same_pair_in_every_epoch():
-    source = StoredViews(DeviceImages(PICTURES), torch.arange(12).view(6, 2), 3)
+    source = StoredViews(Pictures.of(PICTURES), torch.arange(12).view(6, 2), 3)
     for epoch in (0, 1, 2):
         first, second = source.views(torch.tensor([4, 0]), epoch)
         assert (first * 255).flatten().round().tolist() == [8, 0]
@@ -42,7 +42,7 @@ def test_two_views_are_the_same_pair_in_every_epoch():
 
 
 def test_of_more_views_two_different_ones_are_drawn_for_each_clip_and_epoch():
-    source = StoredViews(DeviceImages(PICTURES), torch.arange(12).view(3, 4), 3)
+    source = StoredViews(Pictures.of(PICTURES), torch.arange(12).view(3, 4), 3)
     drawn = torch.stack([source.drawn(epoch).clone() for epoch in range(120)])  # (epoch, clip, 2)
     assert (drawn[..., 0] != drawn[..., 1]).all()
     assert (drawn // 4 == torch.arange(3).view(1, 3, 1)).all()
@@ -58,7 +58,7 @@ def test_shuffled_partners_are_a_permutation_without_fixed_points(clips: int, ep
 
 
 def test_shuffled_pairs_keep_the_first_view_and_change_by_epoch():
-    source = StoredViews(DeviceImages(PICTURES), torch.arange(12).view(6, 2), 3, shuffled=True)
+    source = StoredViews(Pictures.of(PICTURES), torch.arange(12).view(6, 2), 3, shuffled=True)
     one, two = source.drawn(1).clone(), source.drawn(2).clone()
     assert one[:, 0].equal(two[:, 0])
     assert not one[:, 1].equal(two[:, 1])

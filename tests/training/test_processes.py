@@ -22,7 +22,7 @@ from birdssl.models.projector import Projector
 from birdssl.models.registry import build_encoder
 from birdssl.objectives.registry import OBJECTIVES
 from birdssl.training.history import write_history
-from birdssl.training.images import DeviceImages
+from birdssl.training.inputs import Pictures
 from birdssl.training.loop import TrainingPlan, make_fabric, train
 from birdssl.training.optimisers import plan_optimiser
 from birdssl.training.pairs import StoredViews
@@ -30,7 +30,7 @@ from birdssl.training.pretraining import PairNetwork, Pretraining
 
 processes, folder = int(sys.argv[1]), Path(sys.argv[2])
 torch.set_num_threads(1)
-images = DeviceImages(torch.from_numpy(np.stack([view for clip in range(24) for view in view_pictures(clip)])))
+images = Pictures.of(torch.from_numpy(np.stack([view for clip in range(24) for view in view_pictures(clip)])))
 with seeded_weights(1):
     encoder = build_encoder("simplecnn", height=HEIGHT, width=WIDTH)
     network = PairNetwork(encoder, Projector(encoder.features, 8, layers=1), OBJECTIVES["vicreg"]())

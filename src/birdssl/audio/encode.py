@@ -1,9 +1,16 @@
-"""Samples as the bytes of an audio file."""
+"""Samples as whole numbers, and as the bytes of an audio file."""
 
 import io
 
 import numpy as np
 import soundfile
+
+FULL_SCALE = 32768  # of int16
+
+
+def as_int16(samples: np.ndarray) -> np.ndarray:
+    """Float samples in [-1, 1) to int16, rounded; what lies beyond is clipped."""
+    return np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
 def flac_bytes(samples: np.ndarray, rate: int) -> bytes:
@@ -12,7 +19,6 @@ def flac_bytes(samples: np.ndarray, rate: int) -> bytes:
     16-bit samples that were read as floats come out bit for bit. In memory, since libsndfile flushes the disk after
     each file that it writes itself, which took as long as encoding it.
     """
-    whole = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
     encoded = io.BytesIO()
-    soundfile.write(encoded, whole, rate, format="FLAC", subtype="PCM_16")
+    soundfile.write(encoded, as_int16(samples), rate, format="FLAC", subtype="PCM_16")
     return encoded.getvalue()

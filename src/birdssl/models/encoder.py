@@ -46,6 +46,19 @@ class Encoder(nn.Module):
         self.check(inputs)
         return self.encode(inputs)
 
+    def frozen_parts(self) -> tuple[nn.Module, ...]:
+        """What stays as it is, in eval mode, when the encoder is frozen."""
+        return (self,)
+
+    def pooled_states(self, inputs: Tensor) -> Tensor:
+        """What the frozen parts make of inputs, one tensor a clip: the embedding, where nothing else learns."""
+        embeddings: Tensor = self(inputs)
+        return embeddings
+
+    def mix(self, states: Tensor) -> Tensor:
+        """`pooled_states` to embeddings (B, features), by what isn't frozen; linear in the states."""
+        return states
+
     def check(self, inputs: Tensor) -> None:
         """Raises ValueError when a batch hasn't the expected shape."""
         found = tuple(inputs.shape[1:])

@@ -1,4 +1,4 @@
-"""P1's classification heads, one for each encoder (docs/papers.md)."""
+"""Classification heads, one for each encoder: P1's, and P2's two dense layers (docs/papers.md)."""
 
 from dataclasses import dataclass
 
@@ -24,11 +24,20 @@ class HeadPlan:
     after: float = 0.0
 
 
+TWO_LAYERS = HeadPlan(hidden=256)  # P2 says "two dense layers"; 512-256-classes with ReLU is our choice
+
 HEADS: dict[str, HeadPlan] = {
     "simplecnn": HeadPlan(before=0.5, hidden=64, activation="relu", after=0.5),
     "mobilenetv3-large": HeadPlan(hidden=1280, activation="hardswish", after=0.2),
     "resnet50": HeadPlan(),
     "inceptionv3": HeadPlan(after=0.5),
+    "acoustic-ssm": TWO_LAYERS,
+    "adapted-cnn": TWO_LAYERS,
+    "resnet18-adapters": TWO_LAYERS,
+    "byol-a-cnn": TWO_LAYERS,
+    "transformer": TWO_LAYERS,
+    "wav2vec2": TWO_LAYERS,
+    "hubert": TWO_LAYERS,
 }
 
 
@@ -73,7 +82,7 @@ class Head(nn.Module):
 
 
 def build_head(kind: str, features: int, classes: int) -> Head:
-    """P1's head for the encoder called `kind`, for embeddings of `features` values and `classes` classes.
+    """The head of the encoder called `kind`, for embeddings of `features` values and `classes` classes.
 
     Raises UsageError for an unknown kind or no class.
     """

@@ -1,4 +1,4 @@
-"""Objectives by name. A new one is a module here, a line below and its name in `birdssl.settings.names`."""
+"""P1's objectives by name; all methods, with what each needs besides a loss, are in `birdssl.training.methods`."""
 
 from birdssl.objectives.barlow_twins import BarlowTwins
 from birdssl.objectives.objective import Objective

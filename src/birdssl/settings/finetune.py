@@ -6,11 +6,13 @@ from typing import ClassVar, Literal
 from pydantic import model_validator
 
 from birdssl.settings.base import setting
+from birdssl.settings.frontend import FrontendSettings
 from birdssl.settings.names import EncoderName
+from birdssl.settings.network import NetworkSettings
 from birdssl.settings.training import TrainingSettings
 
 
-class FinetuneSettings(TrainingSettings):
+class FinetuneSettings(TrainingSettings, FrontendSettings, NetworkSettings):
     """Train a species classifier on labelled clips, from a random, an ImageNet or a pretrained start.
 
     Inputs are directories made by `birdssl render`. Clips of the test part are never used, and clips without a label
@@ -23,21 +25,15 @@ class FinetuneSettings(TrainingSettings):
 
     start: str = setting("random", "random, imagenet, or the OUT of `birdssl pretrain` or `finetune`.", short="-s")
     weights: Path | None = setting(
-        None, "ImageNet weights of torchvision as a file; without it --start imagenet downloads them."
+        None,
+        "Weights as a file: torchvision's for --start imagenet (downloaded without it), or for --start published the "
+        "encoder's published checkpoint.",
     )
     encoder: EncoderName | None = setting(
         None, "Network; default the start's, and simplecnn for a random start.", short="-E", inherited=True
     )
-    pool: Literal["flatten", "gap"] | None = setting(
-        None, "End of simplecnn: flatten (default, P1), or gap.", inherited=True
-    )
     imagenet_norm: bool | None = setting(
         None, "Normalise images by ImageNet's mean and deviation (not in P1); no for simplecnn.", inherited=True
-    )
-    double_rescale: bool | None = setting(
-        None,
-        "mobilenetv3-large: rescale images a second time, as Keras' network did to P1's; an ablation.",
-        inherited=True,
     )
     freeze: bool = setting(False, "Train the head alone; the encoder stays as it started.")
     train_fraction: float = setting(
@@ -60,7 +56,11 @@ class FinetuneSettings(TrainingSettings):
         return self
 
     @model_validator(mode="after")
-    def _weights_need_imagenet(self) -> "FinetuneSettings":
-        if self.weights is not None and self.start != "imagenet":
-            raise ValueError(f"--weights is for --start imagenet, and the start is {self.start!r}; leave one out")
+    def _weights_need_their_start(self) -> "FinetuneSettings":
+        if self.weights is not None and self.start not in ("imagenet", "published"):
+            raise ValueError(
+                f"--weights is for --start imagenet or published, and the start is {self.start!r}; leave one out"
+            )
+        if self.start == "published" and (self.weights is None or self.encoder is None):
+            raise ValueError("--start published needs --weights FILE and --encoder")
         return self

@@ -1,12 +1,89 @@
 """Names of encoders and objectives, known without building any (so that `--help` and usage errors need no torch).
 
-A test holds these equal to the keys of `birdssl.models.registry.ENCODERS` and `birdssl.objectives.registry.OBJECTIVES`.
+A test holds these equal to the keys of `birdssl.models.registry.ENCODERS` and `birdssl.training.methods.METHODS`, and
+what is said of them here to what they say themselves.
 """
 
 from typing import Literal, get_args
 
-EncoderName = Literal["simplecnn", "mobilenetv3-large", "resnet50", "inceptionv3"]
-ObjectiveName = Literal["barlow-twins", "vicreg", "vicreg-algorithm1", "vicreg-equation"]
+EncoderName = Literal[
+    "simplecnn",
+    "mobilenetv3-large",
+    "resnet50",
+    "inceptionv3",
+    "acoustic-ssm",
+    "adapted-cnn",
+    "resnet18-adapters",
+    "byol-a-cnn",
+    "transformer",
+    "wav2vec2",
+    "hubert",
+]
+ObjectiveName = Literal[
+    "barlow-twins",
+    "vicreg",
+    "vicreg-algorithm1",
+    "vicreg-equation",
+    "cola",
+    "clar",
+    "simclr",
+    "mt-slvr",
+    "byol-a",
+    "mockingjay",
+    "tera",
+]
+PresetName = Literal["p2", "clar", "mtslvr", "exact", "byol-a", "speech", "quick"]
+ViewsName = Literal["stored", "crops", "clar", "mt-slvr", "byol-a", "one"]
+InputName = Literal["picture", "spectra", "waveform"]
 
 ENCODER_NAMES: tuple[str, ...] = get_args(EncoderName)
 OBJECTIVE_NAMES: tuple[str, ...] = get_args(ObjectiveName)
+
+# what each encoder takes, and the frontend it is given where nothing else is said (REFERENCE A6, A12)
+ENCODER_INPUT: dict[str, InputName] = {
+    "simplecnn": "picture",
+    "mobilenetv3-large": "picture",
+    "resnet50": "picture",
+    "inceptionv3": "picture",
+    "acoustic-ssm": "spectra",
+    "adapted-cnn": "spectra",
+    "resnet18-adapters": "spectra",
+    "byol-a-cnn": "spectra",
+    "transformer": "spectra",
+    "wav2vec2": "waveform",
+    "hubert": "waveform",
+}
+ENCODER_PRESET: dict[str, PresetName] = {
+    "resnet18-adapters": "mtslvr",
+    "byol-a-cnn": "byol-a",
+    "transformer": "speech",
+}
+
+# the encoder an objective trains where none is named: the one of its paper, and SimpleCNN for P1's
+OBJECTIVE_ENCODER: dict[str, EncoderName] = {
+    "barlow-twins": "simplecnn",
+    "vicreg": "simplecnn",
+    "vicreg-algorithm1": "simplecnn",
+    "vicreg-equation": "simplecnn",
+    "cola": "acoustic-ssm",
+    "clar": "acoustic-ssm",
+    "simclr": "acoustic-ssm",
+    "mt-slvr": "resnet18-adapters",
+    "byol-a": "byol-a-cnn",
+    "mockingjay": "transformer",
+    "tera": "transformer",
+}
+# the views of waveforms that an objective is shown where nothing else is said
+OBJECTIVE_VIEWS: dict[str, ViewsName] = {
+    "barlow-twins": "crops",
+    "vicreg": "crops",
+    "vicreg-algorithm1": "crops",
+    "vicreg-equation": "crops",
+    "cola": "crops",
+    "clar": "clar",
+    "simclr": "clar",
+    "mt-slvr": "mt-slvr",
+    "byol-a": "byol-a",
+    "mockingjay": "one",
+    "tera": "one",
+}

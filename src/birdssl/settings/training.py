@@ -18,13 +18,21 @@ class TrainingSettings(Settings):
     )
     epochs: int = setting(100, "Passes over the training clips; 0 saves the start as it is.", ge=0, short="-e")
     batch_size: int | None = setting(
-        None, "Clips in a batch; default P1's for the encoder (50 or 80, 30 for resnet50).", ge=2, short="-b"
+        None,
+        "Clips in a batch; default P1's for its encoders (50 or 80, 30 for resnet50); for others 64, 25 to fine-tune.",
+        ge=2,
+        short="-b",
     )
     optimiser: OptimiserName | None = setting(
-        None, "Default P1's: sgd (simplecnn, mobilenetv3-large), adam (resnet50), rmsprop (inceptionv3)."
+        None,
+        "Default P1's: sgd (simplecnn, mobilenetv3-large), adam (resnet50), rmsprop (inceptionv3); for others P2's: "
+        "adam to pretrain, sgd to fine-tune.",
     )
     learning_rate: float | None = setting(
-        None, "Default P1's: 0.01 for sgd, 0.0001 for adam, 0.001 for rmsprop; 0.2 * batch / 256 for lars.", gt=0
+        None,
+        "Default P1's: 0.01 for sgd, 0.0001 for adam, 0.001 for rmsprop; 0.2 * batch / 256 for lars; P2's 0.006 for "
+        "sgd on its encoders.",
+        gt=0,
     )
     momentum: float | None = setting(None, "Default P1's: 0, but 0.9 for mobilenetv3-large and lars.", ge=0, lt=1)
     weight_decay: float | None = setting(None, "Default 0; 1e-6 for lars.", ge=0)
@@ -32,6 +40,12 @@ class TrainingSettings(Settings):
         "constant", "Learning rate over the run: constant (P1), or a linear rise and a cosine fall."
     )
     warmup_epochs: int = setting(10, "Epochs of the rise under --schedule cosine.", ge=0)
+    keep: Literal["best", "last"] = setting(
+        "best", "Which epoch's weights are kept: by the held-out clips, or the last."
+    )
+    validate_every: int = setting(
+        1, "Epochs between looks at the held-out clips, and between checkpoints; the last is always looked at.", ge=1
+    )
     precision: Literal["auto", "fp32", "bf16"] = setting(
         "auto", "auto takes bf16 where the processor and the encoder gain by it, else fp32; the choice is recorded."
     )

@@ -21,6 +21,7 @@ from birdssl.audio.recorders import Provenance, provenance
 from birdssl.errors import BadInput, IncompatibleError, UsageError
 from birdssl.settings.detect import DetectSettings
 from birdssl.stages.contract import Result, Source, Stage, Unit
+from birdssl.stages.frontends import band
 from birdssl.stages.inference import Network, model_source, open_network
 from birdssl.stages.recording_inputs import chosen_channels, complaint, recording_sources
 from birdssl.training.devices import choose_device
@@ -120,8 +121,7 @@ class Detect(Stage[DetectSettings]):
             rows = _rows(recording, found)
         except BadInput as error:
             raise BadInput(complaint(error, recording)) from None
-        front = self._network().frontend
-        write_text(path, raven_table(found, front.f_min, front.top_frequency))
+        write_text(path, raven_table(found, *band(self._network().frontend)))
         return Result(rows)
 
     def _found(self, recording: Recording) -> list[Detection]:
@@ -162,7 +162,7 @@ class Detect(Stage[DetectSettings]):
                     reader.read(path, round(start * rate), length, channel, padded=max(0.0, start + length - seconds))
                     for start in begins
                 ]
-                scores = network.run(front(np.stack(clips)), "encoder", batch).scores
+                scores = network.run(network.stored(np.stack(clips)), "encoder", batch).scores
                 assert scores is not None, "plan refuses models without a head"
                 yield begins, scores
 

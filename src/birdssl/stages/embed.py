@@ -13,17 +13,18 @@ import polars as pl
 from birdssl.artifacts.artifact import Artifact
 from birdssl.artifacts.manifest import CLIP_SCHEMA, ORIGINAL
 from birdssl.artifacts.shards import Shards
+from birdssl.audio.encode import FULL_SCALE
 from birdssl.audio.spectrogram import Frontend
 from birdssl.errors import BadInput, IncompatibleError, NoInputError
 from birdssl.settings.embed import EmbedSettings
 from birdssl.stages.clip_sound import ClipSound
 from birdssl.stages.clip_table import block_units, read_clips
 from birdssl.stages.contract import Reject, Result, Source, Stage, Unit, inherit
+from birdssl.stages.frontends import AnyFrontend, stored, stored_shape
 from birdssl.stages.inference import Answers, Network, model_facts, model_source, open_network
 from birdssl.training.devices import choose_device
 
 UNIT_ROWS = 256  # clips in a unit: what an interruption can cost, and what one worker takes at a time
-FULL_SCALE = 32768.0  # of waveform shards
 VECTOR_BYTES = 4
 MEL_STATISTICS = "mel-statistics"
 
@@ -41,7 +42,7 @@ class Vectors:
     """What is made of each clip, decided before any is read.
 
     Attributes:
-        frontend: how clips are drawn.
+        frontend: how clips are drawn, or taken as sound.
         layer: "penultimate", "encoder" or "mel-statistics".
         width: length of an embedding.
         classes: names of the columns of `scores`; empty for none.
@@ -49,7 +50,7 @@ class Vectors:
         device: where the model runs.
     """
 
-    frontend: Frontend
+    frontend: AnyFrontend
     layer: str
     width: int
     classes: tuple[str, ...] = ()
@@ -153,49 +154,51 @@ class Embed(Stage[EmbedSettings]):
     def work(self, unit: Unit) -> Result:
         """Embed the rows of one unit; a clip that can't be read is left out."""
         part: Part = unit.payload
-        pictures, rejects = self._pictures(part)
+        clips, rejects = self._clips(part)
         kept = part.rows.filter(pl.Series([not reject for reject in rejects], dtype=pl.Boolean))
         left_out = [reject for reject in rejects if reject is not None]
         if kept.is_empty():
             return Result(None, left_out)
-        answers = self._answers(pictures)
+        answers = self._answers(clips)
         columns = [pl.Series("embedding", answers.embeddings, pl.Array(pl.Float32, self.vectors.width))]
         if answers.scores is not None:
             columns.append(pl.Series("scores", answers.scores, pl.Array(pl.Float32, len(self.vectors.classes))))
         return Result(kept.with_columns(columns), left_out)
 
-    def _answers(self, pictures: npt.NDArray[np.uint8]) -> Answers:
+    def _answers(self, clips: npt.NDArray) -> Answers:
         if self.vectors.layer == MEL_STATISTICS:
             from birdssl.evaluation.baseline import mel_statistics  # scikit-learn takes a second to import
 
-            return Answers(mel_statistics(pictures / np.float32(255)), None)
-        return self._network().run(pictures, self.vectors.layer, self.settings.batch)
+            return Answers(mel_statistics(clips / np.float32(255)), None)
+        return self._network().run(clips, self.vectors.layer, self.settings.batch)
 
     def _network(self) -> Network:
         assert self.settings.model is not None
         return open_network(self.settings.model, self.vectors.digest, self.vectors.device)
 
-    def _pictures(self, part: Part) -> tuple[npt.NDArray[np.uint8], list[Reject | None]]:
-        """Pictures (n, height, width) of the rows that can be read, and for every row why not, or None."""
+    def _clips(self, part: Part) -> tuple[npt.NDArray, list[Reject | None]]:
+        """Stored clips (n, ...) of the rows that can be read, and for every row why not, or None."""
         if part.shards is None:
             return self._draw(part.rows)
         found = part.shards.take(part.rows["shard"].to_numpy(), part.rows["row"].to_numpy())
-        if found.dtype != np.uint8:
-            found = self.vectors.frontend(found.astype(np.float32) / FULL_SCALE)
+        front = self.vectors.frontend
+        if isinstance(front, Frontend) and found.dtype != np.uint8:
+            found = front(found.astype(np.float32) / FULL_SCALE)
         return found, [None] * part.rows.height
 
-    def _draw(self, rows: pl.DataFrame) -> tuple[npt.NDArray[np.uint8], list[Reject | None]]:
-        """Read clips, in order of file and offset, and draw each at once: sound takes more memory than pictures."""
+    def _draw(self, rows: pl.DataFrame) -> tuple[npt.NDArray, list[Reject | None]]:
+        """Read clips, in order of file and offset, and store each at once: sound takes more memory than pictures."""
         front = self.vectors.frontend
-        pictures = np.zeros((rows.height, front.height, front.width), np.uint8)
+        shape, dtype = stored_shape(front)
+        clips = np.zeros((rows.height, *shape), dtype)
         rejects: list[Reject | None] = [None] * rows.height
         with ClipSound(self.out, front.sample_rate, front.clip_seconds) as source:
             for row in rows.with_row_index("place").sort("path", "channel", "offset", "place").iter_rows(named=True):
                 try:
-                    pictures[row["place"]] = front(source.read(row)[None])[0]
+                    clips[row["place"]] = stored(front, source.read(row)[None])[0]
                 except BadInput as error:
                     rejects[row["place"]] = Reject(row["recording"], f"{row['start']:g} s", str(error))
-        return pictures[[reject is None for reject in rejects]], rejects
+        return clips[[reject is None for reject in rejects]], rejects
 
     def report(self, summary: dict[str, Any]) -> str:
         """What the vectors are."""
@@ -219,13 +222,18 @@ def _shared_facts(inputs: list[Artifact]) -> dict[str, Any]:
     return {**shared, "classes": classes}
 
 
-def check_frontend(artifact: Artifact, frontend: Frontend) -> None:
+def check_frontend(artifact: Artifact, frontend: AnyFrontend) -> None:
     """Refuses clips that can't be drawn, or were drawn otherwise than the model's training data.
 
     Raises IncompatibleError that shows both values. Clips of a higher sample rate are no contradiction where they
     aren't drawn yet: they are resampled as they are read.
     """
     facts, wanted = artifact.facts, frontend.to_dict()
+    if facts.get("frontend") is not None and not isinstance(frontend, Frontend):
+        raise IncompatibleError(
+            f"{artifact.path} holds pictures, and the model takes sound; embed the clips that it was rendered from, or "
+            "run `birdssl render --kind waveform`"
+        )
     known = facts.get("frontend") or {name: facts.get(name) for name in ("sample_rate", "clip_seconds")}
     drawn = facts.get("frontend") is not None
     for name, value in known.items():

@@ -15,6 +15,7 @@ import torch
 from birdssl.artifacts.artifact import table_digest
 from birdssl.artifacts.balance import Balance
 from birdssl.artifacts.manifest import CLIP_SCHEMA, ORIGINAL, PART, VALIDATION
+from birdssl.artifacts.published import published_weights
 from birdssl.artifacts.weights import download_weights, read_weights
 from birdssl.errors import IncompatibleError, NoInputError
 from birdssl.evaluation.lineage import learned_from, training_runs
@@ -22,10 +23,18 @@ from birdssl.models.encoder import Encoder
 from birdssl.models.heads import build_head
 from birdssl.models.imagenet import imagenet_url, load_imagenet
 from birdssl.models.initial import seeded_weights
+from birdssl.models.published import load_published
 from birdssl.models.registry import build_encoder
 from birdssl.seeds import derive
 from birdssl.settings.finetune import FinetuneSettings
 from birdssl.stages.contract import Result, Source, Stage, Unit, inherit, relative
+from birdssl.stages.frontends import (
+    PICTURES,
+    input_options,
+    refuse_frontend_settings,
+    started_frontend,
+    waveform_frontend,
+)
 from birdssl.stages.inference import model_source
 from birdssl.stages.training import (
     ENCODER_OPTIONS,
@@ -35,20 +44,21 @@ from birdssl.stages.training import (
     training_identity,
     training_plan,
 )
-from birdssl.training.finetuning import Classifier, Embedded, Finetuning
+from birdssl.training.finetuning import Classifier, Finetuning, Thawed
 from birdssl.training.history import write_history
-from birdssl.training.images import hold_images
+from birdssl.training.inputs import Embedded, Inputs, Pictures
 from birdssl.training.joined import SOURCE, Joined, differing, join
 from birdssl.training.labelled import USES, class_list, labelled_rows, say_absent, targets, training_rows
 from birdssl.training.loop import Trained, train
-from birdssl.training.optimisers import p1_batch
+from birdssl.training.optimisers import usual_batch
 from birdssl.training.partition import part_by_fold, part_by_origin, without_test
 from birdssl.training.saved_model import PAYLOAD, ModelSpec, SavedModel, load_model, save_model
 from birdssl.training.session import Session, training_session
+from birdssl.training.waveforms import Frontend, Sounds, WaveformClips, fitted
 
 log = logging.getLogger(__name__)
 
-RANDOM, IMAGENET = "random", "imagenet"
+RANDOM, IMAGENET, PUBLISHED = "random", "imagenet", "published"
 
 
 class Finetune(Stage[FinetuneSettings]):
@@ -62,6 +72,7 @@ class Finetune(Stage[FinetuneSettings]):
     rows: pl.DataFrame  # what is trained on and validated by, with `part`, `source` and `uses`
     classes: tuple[str, ...]
     overlap: int
+    frontend: Frontend | None  # of waveforms; None for pictures
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -71,7 +82,7 @@ class Finetune(Stage[FinetuneSettings]):
     @property
     def start(self) -> Path | None:
         """The model to start from; None for a random or an ImageNet start."""
-        return None if self.settings.start in (RANDOM, IMAGENET) else Path(self.settings.start)
+        return None if self.settings.start in (RANDOM, IMAGENET, PUBLISHED) else Path(self.settings.start)
 
     def recorded_settings(self) -> dict[str, Any]:
         """As every stage's; `start` may be a word or a path."""
@@ -92,8 +103,8 @@ class Finetune(Stage[FinetuneSettings]):
 
     @property
     def batch(self) -> int:
-        """Clips in a batch: the setting, or P1's, which differs after pretraining."""
-        return self.settings.batch_size or p1_batch(self.encoder_name, pretraining=self.start is not None)
+        """Clips in a batch: the setting, or the paper's, which may differ after pretraining."""
+        return self.settings.batch_size or usual_batch(self.encoder_name, pretraining=self.start is not None)
 
     def sources(self) -> list[Source]:
         """The clips, and the model to start from."""
@@ -104,6 +115,7 @@ class Finetune(Stage[FinetuneSettings]):
         """Choose the rows and the classes, and look at the start."""
         settings, artifacts = self.settings, self.artifacts()
         self.data = join(artifacts, self.out)
+        self.frontend = self._frontend()
         self._check_start()
         training_plan(settings, self.encoder_name, self.batch)  # says now what doesn't fit
         every = labelled_rows(self.data.rows, settings.several_labels == "leave-out")
@@ -161,14 +173,29 @@ class Finetune(Stage[FinetuneSettings]):
                 raise IncompatibleError(
                     f"{flag} {value} contradicts the start {self.start}, which has {found or 'none'}; leave {flag} out"
                 )
-        difference = differing(
-            {"frontend": self.data.facts["frontend"]}, {"frontend": self.started.frontend}, ("frontend",)
-        )
+        made = self.started.frontend
+        wanted = made if self.frontend is None else {name: made.get(name) for name in ("sample_rate", "clip_seconds")}
+        found = {name: (self.data.facts["frontend"] or self.data.facts).get(name) for name in wanted}
+        difference = differing({"frontend": found}, {"frontend": wanted}, ("frontend",))
         if difference:
             raise IncompatibleError(
                 f"{self.inputs[0]} was rendered otherwise than what {self.start} learnt from: {difference}; render it "
                 "with the model's settings, or start from another model"
             )
+
+    def _frontend(self) -> Frontend | None:
+        """Of waveforms: the start's, or what the settings ask for, not fitted yet. None for pictures."""
+        stored = str(self.inputs[0])
+        if self.data.facts["kind"] == PICTURES:
+            refuse_frontend_settings(self.settings, stored)
+            if self.started is not None and "kind" in self.started.frontend:
+                raise IncompatibleError(
+                    f"{stored} holds pictures, and {self.start} takes sound; run `birdssl render --kind waveform`"
+                )
+            return None
+        if self.started is None:
+            return waveform_frontend(self.settings, self.encoder_name, self.data.facts)
+        return started_frontend(self.settings, self.started.frontend, str(self.start))
 
     def _start_identity(self) -> list[str]:
         if self.start is not None:
@@ -193,8 +220,8 @@ class Finetune(Stage[FinetuneSettings]):
         return count
 
     def _random_encoder(self) -> Encoder:
-        height, width = self.data.shape
-        return build_encoder(self.encoder_name, height=height, width=width, **encoder_options(self.settings))
+        shape = input_options(self.encoder_name, self.frontend, self.data.shape)
+        return build_encoder(self.encoder_name, **shape, **encoder_options(self.settings, self.encoder_name))
 
     def _encoder(self) -> Encoder:
         if self.started is not None:
@@ -205,6 +232,9 @@ class Finetune(Stage[FinetuneSettings]):
         if settings.start == IMAGENET:
             url = imagenet_url(self.encoder_name)
             load_imagenet(encoder, read_weights(settings.weights) if settings.weights else download_weights(url))
+        elif settings.start == PUBLISHED:
+            assert settings.weights is not None
+            log.info("%s", load_published(encoder, published_weights(settings.weights), str(settings.weights)))
         return encoder
 
     def work(self, unit: Unit) -> Result:
@@ -218,19 +248,25 @@ class Finetune(Stage[FinetuneSettings]):
             self.options.device, settings.precision, settings.threads, encoder.name, self.scratch
         ) as session:
             plan = training_plan(settings, encoder.name, self.batch)
-            trained = train(self._task(network, session), plan, session.fabric, self.scratch, session.environment)
-        self._save(network, trained, session)
+            inputs, frontend = self._inputs(session)
+            task = self._task(network, inputs, session)
+            trained = train(task, plan, session.fabric, self.scratch, session.environment)
+        self._save(network, frontend, trained, session)
         return Result(self.rows.select(list(self.schema)))
 
-    def _task(self, network: Classifier, session: Session) -> Finetuning:
+    def _inputs(self, session: Session) -> tuple[Inputs, dict[str, Any]]:
+        """The clips as the encoder takes them, and the frontend that goes with the model."""
+        held = self.data.hold(self.rows, session.device, self.settings.memory_budget)
+        if self.frontend is None:
+            return Pictures(held), self.data.facts["frontend"]
+        sounds = Sounds.of(held, self.settings.seed, self.settings.gain)
+        frontend = self.frontend
+        if self.started is None:
+            frontend = fitted(frontend, sounds, torch.tensor((self.rows[PART] != VALIDATION).to_list()).nonzero()[:, 0])
+        return WaveformClips(sounds, frontend), frontend.to_dict()
+
+    def _task(self, network: Classifier, inputs: Inputs, session: Session) -> Finetuning:
         rows = self.rows
-        images = hold_images(
-            lambda positions: self.data.read(rows, positions),
-            rows.height,
-            self.data.shape,
-            session.device,
-            self.settings.memory_budget,
-        )
         places = torch.arange(rows.height)
         training = places.repeat_interleave(torch.tensor(rows[USES].to_list()))
         validation = places[torch.tensor((rows[PART] == VALIDATION).to_list())]
@@ -240,11 +276,12 @@ class Finetune(Stage[FinetuneSettings]):
         numbers = torch.tensor(targets(rows, self.classes))
         size = 4 * rows.height * network.encoder.features / 2**30
         if not self.settings.freeze or size > self.settings.memory_budget:
-            return Finetuning(network, images, training, validation, numbers, self.batch)
-        embedded = Embedded(images, network.encoder, self.batch)
-        return Finetuning(network.head, embedded, training, validation, numbers, self.batch)
+            return Finetuning(network, inputs, training, validation, numbers, self.batch)
+        network.encoder.to(session.device).eval()
+        embedded = Embedded(inputs, network.encoder.pooled_states, self.batch)
+        return Finetuning(Thawed(network), embedded, training, validation, numbers, self.batch)
 
-    def _save(self, network: Classifier, trained: Trained, session: Session) -> None:
+    def _save(self, network: Classifier, frontend: dict[str, Any], trained: Trained, session: Session) -> None:
         provenance = {
             "verb": self.verb,
             "start": self.settings.start if self.start is None else self.started_digest,
@@ -256,7 +293,7 @@ class Finetune(Stage[FinetuneSettings]):
             "overlap": self.overlap,
         }
         write_history(self.out / HISTORY, trained.history)
-        spec = ModelSpec(self.data.facts["frontend"], self.classes, provenance=provenance)
+        spec = ModelSpec(frontend, self.classes, provenance=provenance)
         save_model(self.out, network.encoder, network.head, spec)
 
     @property

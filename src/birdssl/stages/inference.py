@@ -17,11 +17,15 @@ import numpy.typing as npt
 import torch
 
 from birdssl.artifacts.artifact import RECORD, open_artifact
-from birdssl.audio.spectrogram import Frontend
+from birdssl.audio.spectrogram import Frontend as PictureFrontend
 from birdssl.errors import IncompatibleError, NoInputError
 from birdssl.stages.contract import Source
+from birdssl.stages.frontends import AnyFrontend, any_frontend, input_options, stored
+from birdssl.training.held import DeviceHeld
+from birdssl.training.inputs import mean_of_crops
 from birdssl.training.precision import fixed_numerics, keep_freed_memory
 from birdssl.training.saved_model import PAYLOAD, SavedModel, load_model
+from birdssl.training.waveforms import Sounds, WaveformClips
 
 Floats = npt.NDArray[np.float32]
 
@@ -40,7 +44,7 @@ class Network:
     def __init__(self, model: SavedModel, device: torch.device) -> None:
         self.model = model.to(device)
         self.device = device
-        self.frontend = Frontend.from_dict(model.frontend)
+        self.frontend: AnyFrontend = any_frontend(model.frontend)
         self.model.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @cached_property
@@ -67,22 +71,45 @@ class Network:
         head = self.model.head
         return head.width if layer == "penultimate" and head is not None else self.model.encoder.features
 
-    def run(self, pictures: npt.NDArray[np.uint8], layer: str, batch: int) -> Answers:
-        """Pictures (N, height, width) as the frontend draws them to answers of N rows, `batch` at a time."""
+    def stored(self, waves: npt.NDArray[np.float32]) -> npt.NDArray:
+        """Waveforms (N, samples) as `run` takes them."""
+        return stored(self.frontend, waves)
+
+    def run(self, clips: npt.NDArray, layer: str, batch: int) -> Answers:
+        """Stored clips (N, ...) to answers of N rows: pictures as the frontend draws them, or int16 waveforms.
+
+        `batch` pictures or crops at a time. Of the crops of a clip, embeddings and probabilities are averaged.
+        """
+        step = max(1, batch // self.crops)
         with _exact(), torch.inference_mode():
-            parts = [self._batch(pictures[i : i + batch], layer) for i in range(0, len(pictures), batch)]
+            parts = [self._batch(clips[i : i + step], layer) for i in range(0, len(clips), step)]
         scores = [part.scores for part in parts if part.scores is not None]
         return Answers(np.concatenate([part.embeddings for part in parts]), np.concatenate(scores) if scores else None)
 
-    def _batch(self, pictures: npt.NDArray[np.uint8], layer: str) -> Answers:
-        images = self.model.prepare(torch.from_numpy(pictures).to(self.device))
-        embeddings = self.model.encoder(images.contiguous(memory_format=torch.channels_last))
+    @property
+    def crops(self) -> int:
+        """Crops of a clip whose answers are averaged."""
+        return 1 if isinstance(self.frontend, PictureFrontend) else self.frontend.crops
+
+    def _inputs(self, clips: torch.Tensor) -> torch.Tensor:
+        """Stored clips (B, ...) on the device to the encoder's input, (B * crops, ...)."""
+        if isinstance(self.frontend, PictureFrontend):
+            return self.model.prepare(clips)
+        sounds = Sounds.of(DeviceHeld(clips), seed=0)  # nothing is drawn
+        return WaveformClips(sounds, self.frontend).take(torch.arange(len(clips)))
+
+    def _batch(self, clips: npt.NDArray, layer: str) -> Answers:
+        inputs = self._inputs(torch.from_numpy(clips).to(self.device))
+        if inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        embeddings = self.model.encoder(inputs)
         head = self.model.head
         if head is None:
-            return Answers(_floats(embeddings), None)
+            return Answers(_floats(mean_of_crops(embeddings, self.crops)), None)
         penultimate = head.penultimate(embeddings)
         scores = torch.softmax(head.classify(penultimate), dim=1)
-        return Answers(_floats(penultimate if layer == "penultimate" else embeddings), _floats(scores))
+        written = penultimate if layer == "penultimate" else embeddings
+        return Answers(*(_floats(mean_of_crops(values, self.crops)) for values in (written, scores)))
 
 
 def _floats(values: torch.Tensor) -> Floats:
@@ -137,10 +164,13 @@ def open_network(folder: Path, digest: str, device: str) -> Network:
 @lru_cache(maxsize=1)
 def _open_network(folder: Path, digest: str, device: str) -> Network:
     network = Network(load_model(folder), torch.device(device))
-    options, frontend = network.model.encoder.options, network.frontend
-    if (options["height"], options["width"]) != (frontend.height, frontend.width):
-        raise IncompatibleError(
-            f"{folder}: its encoder takes pictures of {options['height']} x {options['width']} pixels, its frontend "
-            f"draws {frontend.height} x {frontend.width}; make the model anew"
-        )
+    encoder, frontend = network.model.encoder, network.frontend
+    shape = (frontend.height, frontend.width) if isinstance(frontend, PictureFrontend) else ()
+    made = input_options(encoder.name, None if isinstance(frontend, PictureFrontend) else frontend, shape)
+    for name, value in made.items():
+        if encoder.options[name] != value:
+            raise IncompatibleError(
+                f"{folder}: its encoder takes {encoder.options[name]} {name}, its frontend makes {value}; "
+                "make the model anew"
+            )
     return network

@@ -20,6 +20,7 @@ from birdssl.artifacts.atomic import atomic_path
 from birdssl.artifacts.manifest import ORIGINAL
 from birdssl.artifacts.shards import FOLDER, Shards, shard_path, write_shard
 from birdssl.audio.augment import apply
+from birdssl.audio.encode import FULL_SCALE, as_int16
 from birdssl.audio.spectrogram import Frontend
 from birdssl.errors import BadInput, IncompatibleError
 from birdssl.evaluation.contact_sheet import Tile, draw_sheet
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 
 SHEETS, PNG = "contact-sheets", "png"
 UNLABELLED = "unlabelled"
-FULL_SCALE = 32768  # of an int16 waveform
 READ_AHEAD = 32  # waveforms held before they are drawn
 BESIDE = 2  # copies or views shown beside a clip on its sheet
 COLUMNS = 6  # of a sheet
@@ -113,7 +113,7 @@ class Render(Stage[RenderSettings]):
     def _drawn(self, waves: np.ndarray) -> np.ndarray:
         if self.settings.kind == "spectrogram":
             return self.front(waves)
-        return np.clip(np.rint(waves * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+        return as_int16(waves)
 
     def _waveforms(self, rows: pl.DataFrame, failed: dict[int, str]) -> Iterator[tuple[list[int], np.ndarray]]:
         """Places in the block and their waveforms (n, samples), some at a time, read in order of file and offset."""

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from birdssl.artifacts.artifact import Artifact
+from birdssl.models.registry import sized
+from birdssl.settings.network import NetworkSettings
 from birdssl.settings.training import TrainingSettings
 from birdssl.training.loop import TrainingPlan
 from birdssl.training.optimisers import Schedule, plan_optimiser
 from birdssl.training.saved_model import DESCRIPTION
 
 HISTORY = "history.csv"
-ENCODER_OPTIONS = ("pool", "imagenet_norm", "double_rescale")
+ENCODER_OPTIONS = (*NetworkSettings.model_fields, "imagenet_norm")
+OPTION_NAMES = {"ssm_state": "state", "layer_mix": "layer"}  # of builders, where a setting's name says more
 
 
 def training_identity(artifacts: Sequence[Artifact], *others: str) -> str:
@@ -22,24 +25,38 @@ def training_identity(artifacts: Sequence[Artifact], *others: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def encoder_options(settings: TrainingSettings) -> dict[str, Any]:
+def encoder_options(settings: NetworkSettings, encoder: str) -> dict[str, Any]:
     """What the settings ask of the encoder. What is off is left out: encoders that lack an option refuse its name."""
-    asked = {name: getattr(settings, name, None) for name in ENCODER_OPTIONS}
-    return {name: value for name, value in asked.items() if value not in (None, False)}
+    asked = {OPTION_NAMES.get(name, name): getattr(settings, name, None) for name in ENCODER_OPTIONS if name != "size"}
+    given = {name: value for name, value in asked.items() if value not in (None, False)}
+    return given if settings.size is None else {**sized(encoder, settings.size), **given}
 
 
-def training_plan(settings: TrainingSettings, encoder: str, batch: int, *, drop_last: bool = False) -> TrainingPlan:
-    """P1's optimiser with what the settings change, and the rest of them. Raises UsageError for what doesn't fit."""
+def training_plan(settings: TrainingSettings, encoder: str, batch: int, *, pretraining: bool = False) -> TrainingPlan:
+    """The encoder's usual optimiser with what the settings change, and the rest of them.
+
+    Raises UsageError for what doesn't fit.
+    """
     optimiser = plan_optimiser(
         encoder,
         batch,
+        pretraining=pretraining,
         name=settings.optimiser,
         learning_rate=settings.learning_rate,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
     )
     schedule = Schedule(settings.schedule, settings.warmup_epochs, settings.epochs)
-    return TrainingPlan(settings.epochs, batch, settings.seed, optimiser, schedule, drop_last)
+    return TrainingPlan(
+        settings.epochs,
+        batch,
+        settings.seed,
+        optimiser,
+        schedule,
+        drop_last=pretraining,
+        validate_every=settings.validate_every,
+        keep=settings.keep,
+    )
 
 
 def read_provenance(out: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Fine-tuning as a task: labelled images through encoder and head to class scores."""
+"""Fine-tuning as a task: labelled clips through encoder and head to class scores."""
 
 from typing import ClassVar
 
@@ -10,48 +10,56 @@ from birdssl.models.encoder import Encoder
 from birdssl.models.heads import Head
 from birdssl.training.batches import even_batches
 from birdssl.training.history import Row
-from birdssl.training.images import Images
+from birdssl.training.inputs import Inputs, mean_of_crops
 from birdssl.training.task import Batch, Task
+
+TINY = 1e-30  # under which a probability's logarithm is not taken
 
 
 class Classifier(nn.Module):
-    """Encoder and head. With `frozen` only the head learns: the encoder stays in eval mode and keeps no gradients."""
+    """Encoder and head. With `frozen` only the head learns, and what the encoder says isn't frozen of it.
+
+    Frozen parts stay in eval mode and keep no gradients.
+    """
 
     def __init__(self, encoder: Encoder, head: Head, *, frozen: bool = False) -> None:
         super().__init__()
         self.encoder, self.head, self.frozen = encoder, head, frozen
-        if frozen:
-            encoder.requires_grad_(False)
+        for part in self.frozen_parts():
+            part.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "Classifier":
         """Training mode; a frozen encoder's batch statistics stay as they are."""
         super().train(mode)
-        if self.frozen:
-            self.encoder.eval()
+        for part in self.frozen_parts():
+            part.eval()
         return self
 
+    def frozen_parts(self) -> tuple[nn.Module, ...]:
+        """Empty unless frozen."""
+        return self.encoder.frozen_parts() if self.frozen else ()
+
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 1, H, W) to logits (B, classes)."""
+        """The encoder's input to logits (B, classes)."""
         return self.head(self.encoder(images))
 
 
-class Embedded(Images):
-    """What an encoder makes of images, computed once and held: a frozen encoder gives the same in every epoch."""
+class Thawed(nn.Module):
+    """What still learns of a frozen encoder, and the head, over `pooled_states` that were computed once."""
 
-    ahead = False
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
 
-    def __init__(self, images: Images, encoder: Encoder, batch: int) -> None:
-        """In eval mode and fp32, on the device that the images come to."""
-        self.count = images.count
-        device = images.take(torch.arange(1)).device
-        encoder.to(device).eval()
-        with torch.no_grad():
-            parts = [encoder(images.take(rows)) for rows in even_batches(images.count, batch)]
-        self.embeddings = torch.cat(parts)
+    def train(self, mode: bool = True) -> "Thawed":
+        """As the classifier."""
+        super().train(mode)
+        self.classifier.train(mode)
+        return self
 
-    def take(self, rows: Tensor) -> Tensor:
-        """Embeddings numbered `rows` (B,) as (B, features)."""
-        return self.embeddings[rows.to(self.embeddings.device)]
+    def forward(self, states: Tensor) -> Tensor:
+        """(B, ...) states to logits (B, classes)."""
+        return self.classifier.head(self.classifier.encoder.mix(states))
 
 
 class Finetuning(Task):
@@ -62,25 +70,25 @@ class Finetuning(Task):
     shown: ClassVar[tuple[str, ...]] = ("loss", "validation_loss", "validation_balanced_accuracy")
 
     def __init__(
-        self, network: nn.Module, images: Images, training: Tensor, validation: Tensor, targets: Tensor, batch: int
+        self, network: nn.Module, inputs: Inputs, training: Tensor, validation: Tensor, targets: Tensor, batch: int
     ) -> None:
-        """`network` takes what `images` gives: a `Classifier`, or a head alone over `Embedded` images.
+        """`network` takes what `inputs` gives: a `Classifier`, or a head alone over `Embedded` ones.
 
-        `training` and `validation` number images (copies may repeat), `targets` (N,) is each image's class.
+        `training` and `validation` number clips (copies may repeat), `targets` (N,) is each clip's class.
         """
         self.network = network
-        self.images, self.training, self.validation, self.batch = images, training, validation, batch
+        self.inputs, self.training, self.validation, self.batch = inputs, training, validation, batch
         self.targets = targets
-        self.items, self.ahead = len(training), images.ahead
+        self.items, self.ahead = len(training), inputs.ahead
 
     def load(self, items: Tensor, epoch: int) -> Batch:
         rows = self.training[items]
-        images = self.images.take(rows)
-        return images, self.targets[rows].to(images.device)
+        inputs = self.inputs.draw(rows, epoch)
+        return inputs, self.targets[rows].to(inputs.device)
 
     def loss(self, forward: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        images, targets = batch
-        logits = forward(images).float()
+        inputs, targets = batch
+        logits = forward(inputs).float()
         loss = functional.cross_entropy(logits, targets)
         return loss, {"accuracy": (logits.detach().argmax(dim=1) == targets).float().mean()}
 
@@ -94,9 +102,18 @@ class Finetuning(Task):
         }
 
     def logits(self, rows: Tensor) -> Tensor:
-        """Logits (B, classes), on the processor, of the images numbered `rows`."""
-        parts = [self.network(self.images.take(rows[part])).cpu() for part in even_batches(len(rows), self.batch)]
+        """Logits (B, classes), on the processor, of the clips numbered `rows`.
+
+        Of several crops, the logarithm of their mean probabilities (the mean of a network's outputs, as ACDNet tests).
+        """
+        parts = [self._logits(rows[part]).cpu() for part in even_batches(len(rows), self.batch)]
         return torch.cat(parts)
+
+    def _logits(self, rows: Tensor) -> Tensor:
+        logits: Tensor = self.network(self.inputs.take(rows)).float()
+        if self.inputs.crops == 1:
+            return logits
+        return mean_of_crops(functional.softmax(logits, dim=1), self.inputs.crops).clamp_min(TINY).log()
 
 
 def balanced_accuracy(targets: Tensor, predictions: Tensor) -> float:

@@ -23,9 +23,13 @@ def write_history(path: Path, rows: list[Row]) -> None:
 
 
 def best_epoch(rows: list[Row], score: str, larger_is_better: bool) -> int:
-    """The epoch with the best score, the earliest of equals. Epoch 0, the start, counts only when it's alone."""
+    """The epoch with the best score, the earliest of equals; epochs without a score don't count.
+
+    Epoch 0, the start, counts only when it's alone.
+    """
     sign = -1.0 if larger_is_better else 1.0
-    trained = [row for row in rows if row["epoch"] > 0] or rows
+    scored = [row for row in rows if score in row]
+    trained = [row for row in scored if row["epoch"] > 0] or scored
     found = min(trained, key=lambda row: (math.isnan(row[score]), sign * row[score], row["epoch"]))
     return int(found["epoch"])
 

@@ -1,4 +1,4 @@
-"""Several rendered directories as one table of clips, and the images behind it."""
+"""Several rendered directories as one table of clips, and the clips behind it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 
 from birdssl.artifacts.artifact import Artifact
 from birdssl.artifacts.manifest import CLIP_SCHEMA, rebase
 from birdssl.artifacts.shards import Shards
 from birdssl.errors import IncompatibleError, UsageError
+from birdssl.training.held import Held, hold
 
 SOURCE = "source"  # column: number of the input directory; with it, ids are unique
 AGREED = ("kind", "sample_rate", "clip_seconds", "array", "frontend")
@@ -25,27 +27,31 @@ class Joined:
     shards: list[Shards]
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of an image, pixels."""
-        height, width = self.facts["array"]["shape"]
-        return int(height), int(width)
+    def shape(self) -> tuple[int, ...]:
+        """Of one clip: height and width of a picture in pixels, or samples of a waveform."""
+        return tuple(int(size) for size in self.facts["array"]["shape"])
+
+    def hold(self, rows: pl.DataFrame, device: torch.device, budget: float) -> Held:
+        """The clips of a table that holds some of this one's rows, numbered by it, on the device where they fit."""
+        dtype = torch.from_numpy(np.empty(0, self.facts["array"]["dtype"])).dtype
+        return hold(lambda places: self.read(rows, places), rows.height, self.shape, dtype, device, budget)
 
     def read(self, rows: pl.DataFrame, positions: np.ndarray) -> np.ndarray:
-        """Images (n, height, width) uint8 of the rows at `positions` of a table that holds some of this one's rows."""
+        """Stored clips (n, *shape) of the rows at `positions` of a table that holds some of this one's rows."""
         wanted = rows[positions].select(SOURCE, "shard", "row")
         source, shard, row = (wanted[name].to_numpy() for name in wanted.columns)
-        images = np.empty((len(wanted), *self.shape), np.uint8)
+        clips = np.empty((len(wanted), *self.shape), self.facts["array"]["dtype"])
         for number in np.unique(source):
             here = np.flatnonzero(source == number)
-            images[here] = self.shards[number].take(shard[here], row[here])
-        return images
+            clips[here] = self.shards[number].take(shard[here], row[here])
+        return clips
 
 
 def join(artifacts: list[Artifact], target: Path) -> Joined:
     """Join directories made by `birdssl render`; `path` becomes relative to the folder `target`.
 
-    Raises UsageError when one is given twice, IncompatibleError when one holds no spectrograms or they differ in how
-    audio became images.
+    Raises UsageError when one is given twice, IncompatibleError when one isn't rendered or they differ in how audio
+    became what they hold.
     """
     known: dict[Path, Path] = {}
     for artifact in artifacts:
@@ -53,11 +59,6 @@ def join(artifacts: list[Artifact], target: Path) -> Joined:
             raise UsageError(f"{artifact.path} is given twice; give each directory once")
         known[artifact.path.resolve()] = artifact.path
     facts = agreed_facts(artifacts)
-    if facts["kind"] != "spectrogram":
-        raise IncompatibleError(
-            f"{artifacts[0].path} holds clips of kind {facts['kind']!r}, and these encoders take spectrograms; "
-            "run `birdssl render` without --kind"
-        )
     tables = [
         rebase(artifact.manifest().select(list(CLIP_SCHEMA)), artifact.path, target).with_columns(
             pl.lit(number, dtype=pl.Int16).alias(SOURCE)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -22,8 +22,8 @@ from birdssl.errors import BirdsslError
 from birdssl.seeds import derive
 from birdssl.training.batches import epoch_order, share, training_batches
 from birdssl.training.checkpoints import Progress, read_progress, restore, restore_best, save_checkpoint
+from birdssl.training.held import one_ahead
 from birdssl.training.history import Row, best_epoch, epoch_line
-from birdssl.training.images import one_ahead
 from birdssl.training.optimisers import OptimiserPlan, Schedule, build_optimiser
 from birdssl.training.task import Batch, Task
 
@@ -35,7 +35,10 @@ SAY_EVERY = 30.0  # s between lines within a long epoch
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How long and in what steps to train. `batch` counts items over all processes."""
+    """How long and in what steps to train. `batch` counts items over all processes.
+
+    `keep` says which epoch the network is left with: the best by the task's score, or the last.
+    """
 
     epochs: int
     batch: int
@@ -43,6 +46,12 @@ class TrainingPlan:
     optimiser: OptimiserPlan
     schedule: Schedule = field(default_factory=Schedule)
     drop_last: bool = False
+    validate_every: int = 1
+    keep: Literal["best", "last"] = "best"
+
+    def validates(self, epoch: int) -> bool:
+        """Whether an epoch is validated and its end kept on disk: the start, each n-th, and the last."""
+        return epoch % self.validate_every == 0 or epoch == self.epochs
 
 
 @dataclass(frozen=True)
@@ -94,13 +103,15 @@ def train(
         row: Row = {"epoch": epoch}
         if epoch > 0:
             row |= _train_epoch(task, plan, fabric, forward, stepper, optimiser, epoch)
-        row |= _validate(task, network)
+        if plan.validates(epoch):
+            row |= _validate(task, network)
         for name, value in row.items():
             _check_finite(value, epoch, plan, name.replace("_", " "))
-        _advance(progress, row, task, fabric, folder, network, optimiser)
+        _advance(progress, row, task, plan, fabric, folder, network, optimiser)
         seconds = time.monotonic() - started
         log.info("%s (%.1f s)", epoch_line(row, plan.epochs, task.shown), seconds)
-        task.remark(progress.history)
+        if plan.validates(epoch):
+            task.remark(progress.history)
     restore_best(folder, progress.best, network)
     return Trained(progress.history, progress.best)
 
@@ -174,15 +185,19 @@ def _advance(
     progress: Progress,
     row: Row,
     task: Task,
+    plan: TrainingPlan,
     fabric: Fabric,
     folder: Path,
     network: nn.Module,
     optimiser: Optimizer,
 ) -> None:
-    """Note an epoch that is finished, in memory and on disk."""
+    """Note an epoch that is finished, in memory and, where it's validated, on disk."""
     progress.epoch = int(row["epoch"])
     progress.history.append(row)
-    progress.best = best_epoch(progress.history, task.score, task.larger_is_better)
+    if not plan.validates(progress.epoch):
+        return
+    last = progress.epoch if plan.keep == "last" else None
+    progress.best = last or best_epoch(progress.history, task.score, task.larger_is_better)
     if fabric.is_global_zero:
         save_checkpoint(folder, progress, network, optimiser)
     fabric.barrier()

@@ -48,26 +48,37 @@ LARS_BATCH = 256  # the batch that LARS's learning rate is stated for
 LARS_BIAS_RATIO = 0.0048 / 0.2
 
 
-def p1_batch(encoder: str, *, pretraining: bool) -> int:
-    """P1's batch: `pretraining` for pretraining and for fine-tuning a pretrained encoder, else for the baselines."""
-    return P1_BATCHES[encoder][1 if pretraining else 0]
+# P2: Adam 1e-4 to pretrain, SGD 6e-3 to fine-tune; batches are unsaid there: 64 of 175 clips, and all 25 of the support
+P2_FINETUNING = replace(SGD, learning_rate=6e-3)
+P2_BATCHES = (25, 64)
+
+
+def usual_batch(encoder: str, *, pretraining: bool) -> int:
+    """The batch of the paper an encoder is from; in P1 `pretraining` holds for the fine-tuning that follows it too."""
+    return P1_BATCHES.get(encoder, P2_BATCHES)[1 if pretraining else 0]
+
+
+def usual_optimiser(encoder: str, *, pretraining: bool) -> OptimiserPlan:
+    """The optimiser of the paper an encoder is from: P1's for its four, P2's for all others."""
+    return P1_OPTIMISERS.get(encoder, ADAM if pretraining else P2_FINETUNING)
 
 
 def plan_optimiser(
     encoder: str,
     batch: int,
     *,
+    pretraining: bool = False,
     name: str | None = None,
     learning_rate: float | None = None,
     momentum: float | None = None,
     weight_decay: float | None = None,
 ) -> OptimiserPlan:
-    """P1's optimiser of an encoder, or the one called `name`, with the values that are given.
+    """The usual optimiser of an encoder, or the one called `name`, with the values that are given.
 
     LARS's default learning rate grows with the batch; a given one is taken as it is. Raises UsageError for a momentum
     with Adam, which has none.
     """
-    plan = P1_OPTIMISERS[encoder]
+    plan = usual_optimiser(encoder, pretraining=pretraining)
     if name is not None and name != plan.name:
         plan = KINDS[name]
     if plan.name == "adam" and momentum is not None:

@@ -1,4 +1,4 @@
-"""Pairs of views of one clip, through one interface, wherever the views come from."""
+"""Views of clips, through one interface, wherever they come from."""
 
 import logging
 from typing import Protocol
@@ -10,13 +10,13 @@ from torch import Tensor
 from birdssl.artifacts.manifest import VIEW
 from birdssl.errors import IncompatibleError
 from birdssl.seeds import generator
-from birdssl.training.images import Images
+from birdssl.training.inputs import Inputs
 
 log = logging.getLogger(__name__)
 
 
-class PairSource(Protocol):
-    """Clips of which two views can be had. Stored views are one kind; views drawn anew each epoch are to be another."""
+class Views(Protocol):
+    """Clips of which views can be had: stored ones, or views made of waveforms anew each epoch."""
 
     clips: int
 
@@ -25,8 +25,11 @@ class PairSource(Protocol):
         """Whether `views` is worth calling in a thread beside the arithmetic."""
         ...
 
-    def views(self, clips: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
-        """Two views of each clip numbered `clips` (B,), each (B, 1, height, width) float32 on the device."""
+    def views(self, clips: Tensor, epoch: int) -> tuple[Tensor, ...]:
+        """Views of each clip numbered `clips` (B,), as the encoder takes them, on the device.
+
+        Two for objectives on pairs. What else an objective asks for stands beside them (`birdssl.training.methods`).
+        """
         ...
 
 
@@ -38,7 +41,7 @@ class StoredViews:
     can be learnt about clips.
     """
 
-    def __init__(self, images: Images, rows: Tensor, seed: int, *, shuffled: bool = False) -> None:
+    def __init__(self, images: Inputs, rows: Tensor, seed: int, *, shuffled: bool = False) -> None:
         """`rows` (clips, views) int64 says which image is which view."""
         self.images, self.rows, self.seed, self.shuffled = images, rows, seed, shuffled
         self.clips = len(rows)

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from birdssl.models.encoder import Encoder
-from birdssl.models.projector import Projector
+from birdssl.models.projector import Projector, TwoLayers
 from birdssl.objectives.objective import Objective
 from birdssl.training.batches import even_batches
 from birdssl.training.gather import gather
 from birdssl.training.health import collapse_message, health
 from birdssl.training.history import Row
-from birdssl.training.pairs import PairSource
+from birdssl.training.pairs import Views
 from birdssl.training.retrieval import retrieval_top1
 from birdssl.training.task import Batch, Task
 
@@ -33,12 +33,12 @@ class PairNetwork(nn.Module):
     between clips, and where these are small, bfloat16's rounding is all that would be left of them.
     """
 
-    def __init__(self, encoder: Encoder, projector: Projector, objective: Objective) -> None:
+    def __init__(self, encoder: Encoder, projector: Projector | TwoLayers, objective: Objective) -> None:
         super().__init__()
         self.encoder, self.projector, self.objective = encoder, projector, objective
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Two views (B, 1, H, W) each to their projections (B, width) each."""
+        """Two views (B, ...), as the encoder takes them, to their projections (B, width) each."""
         embeddings = self.encoder(first), self.encoder(second)
         with torch.autocast(first.device.type, enabled=False):
             one, two = (self.projector(embedding.float()) for embedding in embeddings)
@@ -52,7 +52,7 @@ class Pretraining(Task):
     larger_is_better: ClassVar[bool] = False
     shown: ClassVar[tuple[str, ...]] = ("loss", "validation_loss", "retrieval", "effective_rank")
 
-    def __init__(self, network: PairNetwork, training: PairSource, validation: PairSource, batch: int) -> None:
+    def __init__(self, network: PairNetwork, training: Views, validation: Views, batch: int) -> None:
         self.network: PairNetwork = network
         self.training, self.validation, self.batch = training, validation, batch
         self.items, self.ahead = training.clips, training.ahead
@@ -97,7 +97,7 @@ def lasting_collapse(history: list[Row]) -> str | None:
 
     One epoch says little: VICReg's projections start out with a common offset that takes an epoch or two to shrink.
     """
-    last = [row for row in history if row["epoch"] > 0][-PATIENCE:]
+    last = [row for row in history if row["epoch"] > 0 and "effective_rank" in row][-PATIENCE:]
     messages = [collapse_message(row) for row in last]
     return messages[-1] if len(last) == PATIENCE and all(messages) else None
 

@@ -1,0 +1,56 @@
+"""Views of waveforms, made anew each epoch on the device, in the ways that the objectives' papers make them.
+
+What is drawn follows from the seed, the epoch and the clip's place in the input alone: not from the batch it is in.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from birdssl.training.pairs import another_clip
+from birdssl.training.waveforms import Frontend, Sounds
+
+Made = tuple[Tensor, ...]
+
+
+class WaveformViews:
+    """Views of clips of `sounds`.
+
+    `shuffled` makes each second view of another clip: a negative control, from which nothing can be learnt about
+    clips. Where views share their crop, the other clip's crop is augmented as the clip's own would be.
+    """
+
+    def __init__(self, kind: str, sounds: Sounds, clips: Tensor, frontend: Frontend, *, shuffled: bool = False) -> None:
+        """`clips` (C,) int64 says which of the sounds are shown; `frontend` must be fitted."""
+        self.make = VIEWS[kind]
+        self.sounds, self.rows, self.frontend, self.shuffled = sounds, clips, frontend, shuffled
+        self.clips, self.ahead = len(clips), sounds.held.ahead
+
+    def views(self, clips: Tensor, epoch: int) -> Made:
+        return self.make(self, clips, epoch)
+
+    def partner(self, clips: Tensor, epoch: int) -> Tensor:
+        """The clips that second views are of: the same, unless shuffled."""
+        return another_clip(self.clips, self.sounds.seed, epoch)[clips] if self.shuffled else clips
+
+    def crop(self, clips: Tensor, epoch: int, name: str) -> Tensor:
+        """A random crop with a random gain of each clip, (B, samples); one name gives one crop."""
+        return self.sounds.random_crops(self.rows[clips], epoch, self.frontend.crop_samples, name)
+
+
+def crops(views: WaveformViews, clips: Tensor, epoch: int) -> Made:
+    """Two crops of one clip (COLA; AcousticSSM1)."""
+    both = views.crop(clips, epoch, "first crop"), views.crop(views.partner(clips, epoch), epoch, "second crop")
+    first, second = (views.frontend.inputs(wave) for wave in both)
+    return first, second
+
+
+def one(views: WaveformViews, clips: Tensor, epoch: int) -> Made:
+    """A single crop, to be masked."""
+    return (views.frontend.inputs(views.crop(clips, epoch, "first crop")),)
+
+
+VIEWS: dict[str, Callable[[WaveformViews, Tensor, int], Made]] = {
+    "crops": crops,
+    "one": one,
+}

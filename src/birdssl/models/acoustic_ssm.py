@@ -104,10 +104,13 @@ class AcousticSSM(Encoder):
 
     def frames(self, inputs: Tensor) -> Tensor:
         """(B, channels, bins, T) to (B, features, T). Frame t depends on the input up to frame t (eval mode)."""
-        frames = self.cnn(inputs)  # (B, T, features)
+        return self.over_time(self.cnn(inputs)).transpose(1, 2)
+
+    def over_time(self, features: Tensor) -> Tensor:
+        """What `cnn` makes of each frame, (B, T, features), through the S4D layers from rest: the same shape."""
         for block in self._blocks():
-            frames = block(frames)
-        return frames.transpose(1, 2)
+            features = block(features)
+        return features
 
     def encode(self, inputs: Tensor) -> Tensor:
         return self.frames(inputs).float().mean(2)
@@ -124,10 +127,18 @@ class AcousticSSM(Encoder):
         """
         if self.training:
             raise ValueError(f"{self.name} takes sound frame by frame in eval mode only; call eval() first")
-        features = self.cnn(frame[..., None])[:, 0]
+        features, after = self.advance(self.cnn(frame[..., None]), state)
+        return features[:, 0], after
+
+    def advance(self, features: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """As `over_time`, from a state instead of rest: (B, T, features) and the state after them. Use in eval mode."""
         after = []
-        for block, before in zip(self._blocks(), state, strict=True):
-            features, heard = block.step(features, before)
+        for block, heard in zip(self._blocks(), state, strict=True):
+            made = []
+            for frame in features.unbind(1):
+                frame, heard = block.step(frame, heard)
+                made.append(frame)
+            features = torch.stack(made, 1)
             after.append(heard)
         return features, after
 

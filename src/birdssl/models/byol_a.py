@@ -78,7 +78,7 @@ class ByolACnn(Encoder):
         return frames.transpose(1, 2)
 
     def encode(self, inputs: Tensor) -> Tensor:
-        frames = self.frames(inputs)
+        frames = self.frames(inputs).float()
         return frames.amax(dim=2) + frames.mean(dim=2)
 
 

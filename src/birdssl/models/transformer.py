@@ -86,7 +86,7 @@ class Transformer(Encoder):
         return self.hidden_states(inputs)[-1]
 
     def encode(self, inputs: Tensor) -> Tensor:
-        return self.frames(inputs).mean(dim=2)
+        return self.frames(inputs).float().mean(dim=2)
 
 
 class Layer(nn.Module):

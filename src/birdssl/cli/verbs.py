@@ -15,6 +15,7 @@ from birdssl.settings.detect import DetectSettings
 from birdssl.settings.doctor import DoctorSettings
 from birdssl.settings.embed import EmbedSettings
 from birdssl.settings.evaluate import EvaluateSettings
+from birdssl.settings.fewshot import FewshotSettings
 from birdssl.settings.finetune import FinetuneSettings
 from birdssl.settings.ls import LsSettings
 from birdssl.settings.pretrain import PretrainSettings
@@ -107,6 +108,12 @@ def _evaluate() -> type[Any]:
     return Evaluate
 
 
+def _fewshot() -> type[Any]:
+    from birdssl.stages.fewshot import Fewshot
+
+    return Fewshot
+
+
 def _detect() -> type[Any]:
     from birdssl.stages.detect import Detect
 
@@ -123,6 +130,7 @@ VERBS: dict[str, Verb] = {
     "finetune": Verb(FinetuneSettings, _finetune, "DIR"),
     "embed": Verb(EmbedSettings, _embed, "DIR"),
     "evaluate": Verb(EvaluateSettings, _evaluate, "DIR"),
+    "fewshot": Verb(FewshotSettings, _fewshot, "DIR"),
     "detect": Verb(DetectSettings, _detect, "RECORDING", lists=True),
 }
 

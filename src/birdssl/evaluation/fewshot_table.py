@@ -74,7 +74,7 @@ def own_pairs(known: Sequence[System]) -> list[tuple[System, System]]:
             [] if system.classifier == CHOSEN else [(system.features.replace(PRETRAINED, RANDOM), system.classifier)]
         )
         for features, classifier in [*wanted, (MEL, plain)]:
-            beside = [System(name, features, classifier) for name in ("", system.method)]
+            beside = [System(name, features, classifier) for name in dict.fromkeys(["", system.method])]
             pairs += [(system, other) for other in beside if other in have]
     return pairs
 
@@ -126,7 +126,7 @@ def _share(spread: Spread, level: float) -> dict[str, Any]:
 
 
 def _difference(found: pl.DataFrame, first: System, second: System, level: float) -> dict[str, Any]:
-    base = {"first": first.words(), "second": second.words()}
+    base = {"first": first.words(), "second": second.words(), "features": first.features}
     cells = gaps(of_system(found, first), of_system(found, second))
     if cells.is_empty():
         return {**base, "cells": 0, "difference": None,

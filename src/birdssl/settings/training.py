@@ -1,4 +1,4 @@
-"""Settings that pretraining and fine-tuning share."""
+"""Settings that stages which train share."""
 
 from typing import Literal
 
@@ -9,13 +9,9 @@ from birdssl.settings.base import Settings, setting
 OptimiserName = Literal["sgd", "adam", "rmsprop", "lars"]
 
 
-class TrainingSettings(Settings):
-    """How a network is trained, and on which part of its clips."""
+class OptimisationSettings(Settings):
+    """How a network is trained: how long, in what steps, and how it computes."""
 
-    fold: int | None = setting(None, "Hold out this fold to choose the epoch by; the others are trained on.", ge=0)
-    validation_fraction: float = setting(
-        0.1, "Without --fold: share of the clips held out, by whole origins, to choose the epoch by.", gt=0, lt=1
-    )
     epochs: int = setting(100, "Passes over the training clips; 0 saves the start as it is.", ge=0, short="-e")
     batch_size: int | None = setting(
         None,
@@ -40,9 +36,6 @@ class TrainingSettings(Settings):
         "constant", "Learning rate over the run: constant (P1), or a linear rise and a cosine fall."
     )
     warmup_epochs: int = setting(10, "Epochs of the rise under --schedule cosine.", ge=0)
-    keep: Literal["best", "last"] = setting(
-        "best", "Which epoch's weights are kept: by the held-out clips, or the last."
-    )
     validate_every: int = setting(
         1, "Epochs between looks at the held-out clips, and between checkpoints; the last is always looked at.", ge=1
     )
@@ -56,7 +49,19 @@ class TrainingSettings(Settings):
     seed: int = setting(1030, "Seed of everything that is drawn; 1030 is P1's.", ge=0)
 
     @model_validator(mode="after")
-    def _warmup_needs_cosine(self) -> "TrainingSettings":
+    def _warmup_needs_cosine(self) -> "OptimisationSettings":
         if self.schedule == "constant" and "warmup_epochs" in self.model_fields_set:
             raise ValueError("--warmup-epochs is for --schedule cosine; give that as well, or leave it out")
         return self
+
+
+class TrainingSettings(OptimisationSettings):
+    """The same, and which part of the clips chooses the epoch."""
+
+    fold: int | None = setting(None, "Hold out this fold to choose the epoch by; the others are trained on.", ge=0)
+    validation_fraction: float = setting(
+        0.1, "Without --fold: share of the clips held out, by whole origins, to choose the epoch by.", gt=0, lt=1
+    )
+    keep: Literal["best", "last"] = setting(
+        "best", "Which epoch's weights are kept: by the held-out clips, or the last."
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from birdssl.artifacts.artifact import Artifact
 from birdssl.models.registry import sized
 from birdssl.settings.network import NetworkSettings
-from birdssl.settings.training import TrainingSettings
+from birdssl.settings.training import OptimisationSettings, TrainingSettings
 from birdssl.training.loop import TrainingPlan
 from birdssl.training.optimisers import Schedule, plan_optimiser
 from birdssl.training.saved_model import DESCRIPTION
@@ -32,7 +32,9 @@ def encoder_options(settings: NetworkSettings, encoder: str) -> dict[str, Any]:
     return given if settings.size is None else {**sized(encoder, settings.size), **given}
 
 
-def training_plan(settings: TrainingSettings, encoder: str, batch: int, *, pretraining: bool = False) -> TrainingPlan:
+def training_plan(
+    settings: OptimisationSettings, encoder: str, batch: int, *, pretraining: bool = False
+) -> TrainingPlan:
     """The encoder's usual optimiser with what the settings change, and the rest of them.
 
     Raises UsageError for what doesn't fit.
@@ -55,7 +57,7 @@ def training_plan(settings: TrainingSettings, encoder: str, batch: int, *, pretr
         schedule,
         drop_last=pretraining,
         validate_every=settings.validate_every,
-        keep=settings.keep,
+        keep=settings.keep if isinstance(settings, TrainingSettings) else "last",
     )
 
 

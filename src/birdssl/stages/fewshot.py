@@ -1,0 +1,307 @@
+"""`birdssl fewshot`: a few labelled clips a class to answers, scores and intervals, with controls and chance beside.
+
+OUT/manifest.parquet    a row for each answer: group, draw, seed, features, classifier, clip, truth, predicted
+OUT/results.json        every number of the tables; table.md, table.csv and latex.csv show them, systems.png draws them
+OUT/cells/NAME.json     how pretraining went in each cell, and what was chosen inside its supports
+OUT/encoder/            with --protocol own: the encoder, for `birdssl finetune --start`
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+
+from birdssl import __version__
+from birdssl.artifacts.artifact import table_digest
+from birdssl.artifacts.atomic import atomic_path, write_json, write_text
+from birdssl.artifacts.episodes import (
+    EVERY_CLASS,
+    Clips,
+    Episode,
+    EpisodePlan,
+    Group,
+    choose_groups,
+    draw_episode,
+    random_groups,
+    support_folds,
+    table_groups,
+)
+from birdssl.artifacts.manifest import ORIGINAL
+from birdssl.artifacts.text_tables import column, read_rows
+from birdssl.errors import IncompatibleError, NoInputError
+from birdssl.evaluation.fewshot import ANSWERS, WITH_MEL, cells, choose, systems
+from birdssl.evaluation.fewshot_table import latex_csv, long_csv, markdown, own_pairs, picture, tabulate, terminal
+from birdssl.settings.fewshot import NONE, PRETRAIN, PUBLISHED, FewshotSettings
+from birdssl.stages.clip_table import merged_facts, recording_contents, remove_strays
+from birdssl.stages.contract import Result, Source, Stage, Unit, relative
+from birdssl.stages.fewshot_cell import Cell, CellWork, build_start
+from birdssl.stages.fewshot_notes import notes
+from birdssl.stages.frontends import PICTURES, started_frontend, waveform_frontend
+from birdssl.stages.inference import model_source
+from birdssl.stages.training import training_plan
+from birdssl.training.joined import Joined, join
+from birdssl.training.labelled import labelled_rows
+from birdssl.training.optimisers import usual_batch
+from birdssl.training.partition import without_test
+from birdssl.training.saved_model import ModelSpec, SavedModel, load_model, save_model
+from birdssl.training.session import training_session
+from birdssl.training.waveforms import Frontend
+
+log = logging.getLogger(__name__)
+
+ENCODER, CELLS, RESULTS = "encoder", "cells", "results.json"
+TABLES = ("table.md", "table.csv", "latex.csv", "systems.png")
+PLACES = ("path", "shard", "row")  # columns that say where a clip lies, not what it is
+
+
+class Fewshot(Stage[FewshotSettings]):
+    """A unit is a cell: a group, a pretraining seed and, where the pool depends on it, a draw of the support."""
+
+    verb: ClassVar[str] = "fewshot"
+    owns: ClassVar[tuple[str, ...]] = (RESULTS, *TABLES, CELLS, ENCODER)
+    parallel: ClassVar[bool] = False
+    accepts: ClassVar[tuple[str, ...] | None] = ("render",)
+    data: Joined
+    groups: list[Group]
+    frontend: Frontend
+    keys: list[str]  # of the units
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Columns of an answer."""
+        return ANSWERS
+
+    @property
+    def model(self) -> Path | None:
+        """The model to start from, where that is one."""
+        return None if self.settings.start in (PRETRAIN, NONE, PUBLISHED) else Path(self.settings.start)
+
+    @cached_property
+    def started(self) -> SavedModel | None:
+        """That model, as loaded."""
+        return None if self.model is None else load_model(self.model)
+
+    @property
+    def encoder_name(self) -> str:
+        """The start's, the setting, or the objective's own."""
+        return self.settings.trained_encoder if self.started is None else self.started.encoder.name
+
+    @property
+    def method(self) -> str:
+        """The name of its rows in tables."""
+        ways = {PRETRAIN: self.settings.objective, PUBLISHED: PUBLISHED, NONE: NONE}
+        way = ways.get(self.settings.start, Path(self.settings.start).name)
+        return self.settings.name or f"{self.encoder_name} {way}"
+
+    @property
+    def episode_plan(self) -> EpisodePlan:
+        settings = self.settings
+        return EpisodePlan(settings.protocol, settings.shots, settings.seed, settings.disjoint_origins,
+                           settings.query_share, settings.pool_clips)  # fmt: skip
+
+    def sources(self) -> list[Source]:
+        """The clips, and the model to start from."""
+        clips = super().sources()
+        return clips if self.model is None else [*clips, model_source(self.model)]
+
+    def recorded_settings(self) -> dict[str, Any]:
+        """As every stage's; `start` and `groups` may be a word or a path."""
+        values = super().recorded_settings()
+        for name, path in (("start", self.model), ("groups", self._groups_table)):
+            if path is not None:
+                values[name] = relative(path, self.out)
+        return values
+
+    @property
+    def _groups_table(self) -> Path | None:
+        settings = self.settings
+        return None if settings.groups == "all" or settings.random_groups else Path(settings.groups)
+
+    def plan(self) -> list[Unit]:
+        """Draw all episodes, and look at all that they need, before anything is trained."""
+        settings, artifacts = self.settings, self.artifacts()
+        self.data = join(artifacts, self.out)
+        if self.data.facts["kind"] == PICTURES:
+            raise IncompatibleError(
+                f"{self.inputs[0]} holds pictures, and few-shot takes sound; run `birdssl render --kind waveform`"
+            )
+        rows = self._rows()
+        clips = Clips(*(tuple(rows[name].to_list()) for name in ("id", "truth", "origin")))
+        self.groups = choose_groups(self._groups(clips), settings.only_groups)
+        self.frontend = self._frontend()
+        build_start(settings, self.started, self.frontend, settings.seed)  # says now what doesn't fit
+        contents = recording_contents(artifacts)
+        units = [self._unit(cell, contents) for cell in self._cells(rows, clips)]
+        self.keys = [unit.key for unit in units]
+        if not units:
+            raise NoInputError(f"{self.inputs[0]}: no group to run")
+        return units
+
+    def _rows(self) -> pl.DataFrame:
+        """Originals outside the test part, with `truth`; with --protocol own those of no single label too, as ""."""
+        originals = without_test(self.data.rows).filter(pl.col("role") == ORIGINAL)
+        labelled = labelled_rows(originals, self.settings.several_labels == "leave-out")
+        rows = originals if self.settings.protocol == "own" else labelled
+        if rows["id"].is_duplicated().any():
+            raise IncompatibleError("some clips are in the inputs twice; give each recording once")
+        single = pl.when(pl.col("labels").list.len() == 1).then(pl.col("labels").list.first()).otherwise(pl.lit(""))
+        return rows.with_columns(single.alias("truth"), pl.col("origin").fill_null(pl.col("recording")))
+
+    def _groups(self, clips: Clips) -> list[Group]:
+        settings = self.settings
+        known = {label for label in clips.labels if label}
+        if settings.group:
+            given = [text.partition("=") for text in settings.group]
+            pairs = [(label.strip(), name.strip()) for name, _, labels in given for label in labels.split(",")]
+            return table_groups([pair for pair in pairs if pair[0]], known)
+        if settings.random_groups is not None:
+            least = settings.shots + 1
+            return random_groups(clips, settings.ways, settings.random_groups, least, settings.seed)
+        if self._groups_table is not None:
+            return table_groups(_pairs(self._groups_table), known)
+        return table_groups([(label, EVERY_CLASS) for label in sorted(known)], known)
+
+    def _frontend(self) -> Frontend:
+        if self.started is None:
+            return waveform_frontend(self.settings, self.encoder_name, self.data.facts)
+        if "kind" not in self.started.frontend:
+            raise IncompatibleError(
+                f"--start {self.model} takes pictures, and few-shot takes sound; start from another"
+            )
+        for name in ("sample_rate", "clip_seconds"):
+            found, wanted = self.data.facts[name], self.started.frontend.get(name)
+            if found != wanted:
+                raise IncompatibleError(
+                    f"{self.inputs[0]}: {name} is {found!r}, and {self.model} was trained at {wanted!r}; make the "
+                    f"clips anew with --{name.replace('_', '-')} {wanted}"
+                )
+        return started_frontend(self.settings, self.started.frontend, str(self.model))
+
+    def _cells(self, rows: pl.DataFrame, clips: Clips) -> list[Cell]:
+        """In order of group, draw and seed; draws that share their pool are one cell."""
+        settings, found = self.settings, []
+        for group in self.groups:
+            episodes = [draw_episode(clips, group, draw, self.episode_plan) for draw in settings.draw_numbers]
+            if settings.protocol == "own":
+                own = rows[episodes[0].support]
+                support_folds(own["truth"].to_list(), own["origin"].to_list(), settings.support_folds, settings.seed)
+            shared = [[episode] for episode in episodes] if settings.protocol == "paper" else [episodes]
+            for together in shared:
+                for seed in range(settings.pretraining_seeds):
+                    found.append(self._cell(rows, group, seed, together))
+        return found
+
+    def _cell(self, rows: pl.DataFrame, group: Group, seed: int, episodes: list[Episode]) -> Cell:
+        parts = [part for episode in episodes for part in (episode.support, episode.query, episode.pool)]
+        places = np.unique(np.concatenate(parts))
+        own = []
+        for episode in episodes:
+            moved = {part: np.searchsorted(places, getattr(episode, part)) for part in ("support", "query", "pool")}
+            own.append(replace(episode, **moved))
+        return Cell(group, seed, rows[places], own[0].pool, tuple(own), self._batch(len(own[0].pool), group))
+
+    def _batch(self, pool: int, group: Group) -> int:
+        """Clips in a batch of pretraining: the setting, or the usual one where the pool is as large."""
+        settings = self.settings
+        usual = usual_batch(self.encoder_name, pretraining=True)
+        batch = settings.batch_size or max(2, min(usual, pool))
+        training_plan(settings, self.encoder_name, batch, pretraining=True)  # says now what doesn't fit
+        if settings.start == PRETRAIN and settings.epochs and pool < batch:
+            raise IncompatibleError(
+                f"group {group.name}: a pool of {pool} clips is smaller than the batch of {batch}; give --batch-size "
+                f"{max(2, pool)} or less, or more clips"
+            )
+        return batch
+
+    def _unit(self, cell: Cell, contents: dict[str, str]) -> Unit:
+        names = [f"d{cell.episodes[0].draw:03d}"] if self.settings.protocol == "paper" else []
+        parts = [",".join(map(str, part)) for episode in cell.episodes
+                 for part in (episode.support, episode.query, episode.pool)]  # fmt: skip
+        kept = cell.rows.drop(PLACES).write_ndjson()
+        sounds = [contents.get(name, contents[""]) for name in cell.rows["recording"].unique().sort().to_list()]
+        started = [] if self.model is None else [model_source(self.model).digest]
+        if self.settings.weights is not None:
+            if not self.settings.weights.is_file():
+                raise NoInputError(f"--weights {self.settings.weights}: no such file")
+            started.append(table_digest(self.settings.weights))
+        text = "\x1f".join([kept, *parts, *sounds, *started])
+        identity = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        asked = sum(len(episode.query) + len(episode.support) for episode in cell.episodes)
+        return Unit("-".join([_slug(cell.group.name), *names, f"s{cell.seed:02d}"]), identity, cell, 600 * asked)
+
+    def work(self, unit: Unit) -> Result:
+        """Pretrain, answer, and note how it went."""
+        settings, scratch = self.settings, self.scratch / unit.key
+        with training_session(
+            self.options.device, settings.precision, settings.threads, self.encoder_name, scratch
+        ) as session:
+            work = CellWork(unit.payload, settings, self.data, self.started, self.frontend, session, scratch)
+            rows, told, encoder = work.run()
+        shutil.rmtree(scratch, ignore_errors=True)  # a checkpoint of each of many cells would fill a disk
+        write_json(self.out / CELLS / f"{unit.key}.json", told)
+        if encoder is not None and settings.protocol == "own" and unit.payload.seed == 0:
+            provenance = {"verb": self.verb, "objective": settings.objective, "start": settings.start}
+            save_model(self.out / ENCODER, encoder, None, ModelSpec(work.frontend.to_dict(), provenance=provenance))
+        return Result(rows)
+
+    def facts(self) -> dict[str, Any]:
+        """What was asked, so that runs can be set beside each other."""
+        return {
+            **merged_facts(self.artifacts()),
+            "protocol": self.settings.protocol,
+            "method": self.method,
+            "encoder": self.encoder_name,
+            "groups": {group.name: list(group.classes) for group in self.groups},
+        }
+
+    def finish(self, manifest: pl.LazyFrame) -> dict[str, Any]:
+        """Score all answers; write tables and picture."""
+        settings = self.settings
+        found = cells(manifest.collect(), self.method)
+        found = pl.concat([found, choose(found, "")], how="diagonal")
+        column_ = "folds_accuracy" if settings.protocol == "own" else "accuracy"
+        chance = {group.name: 1 / len(group.classes) for group in self.groups}
+        results = tabulate(found, chance, [] if settings.protocol == "own" else own_pairs(systems(found)),
+                           settings.level, column_)  # fmt: skip
+        paths = [self.out / CELLS / f"{key}.json" for key in self.keys]
+        remove_strays(self.out / CELLS, set(paths))
+        told = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        results = {"schema": 1, "birdssl": __version__, "method": self.method, "protocol": settings.protocol,
+                   **results, "notes": notes(settings, results, told)}  # fmt: skip
+        write_json(self.out / RESULTS, results)
+        title = f"{self.method}, --protocol {settings.protocol}"
+        write_text(self.out / "table.md", markdown(results, title, results["notes"]))
+        write_text(self.out / "table.csv", long_csv(results))
+        write_text(self.out / "latex.csv", latex_csv(results))
+        with atomic_path(self.out / "systems.png") as part:
+            part.write_bytes(picture(results))
+        told_on = ("method", "protocol", "level", "score", "chance", "rows", "absent", "differences", "notes")
+        return {name: results[name] for name in told_on}
+
+    def report(self, summary: dict[str, Any]) -> str:
+        """The averages, the verdicts, and what a reader should know of them."""
+        verdicts = [item["verdict"] for item in summary["differences"] if WITH_MEL not in item["features"]]
+        return "\n".join([*terminal(summary), "", *verdicts, *summary["notes"], f"tables: {self.out / 'table.md'}"])
+
+
+def _pairs(path: Path) -> Sequence[tuple[str, str]]:
+    """(label, group) of each line of a table."""
+    if not path.is_file():
+        raise NoInputError(f"--groups {path}: no such table; give all, random:N, or a CSV with columns label and group")
+    rows, head = read_rows(path, ",")
+    label, group = column(path, head, "label"), column(path, head, "group")
+    return [(row[label].strip(), row[group].strip()) for _, row in rows if row[label].strip() and row[group].strip()]
+
+
+def _slug(name: str) -> str:
+    """A group's name as part of a file's name; names that would be alike are told apart by a digest."""
+    plain = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
+    return plain if plain == name else f"{plain}-{hashlib.blake2b(name.encode(), digest_size=3).hexdigest()}"

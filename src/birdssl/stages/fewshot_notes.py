@@ -1,0 +1,81 @@
+"""What a careful reader should know before believing a few-shot table: sentences from settings and cells' notes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from birdssl.settings.fewshot import PRETRAIN, FewshotSettings
+
+
+def notes(settings: FewshotSettings, results: dict[str, Any], told: Sequence[dict[str, Any]]) -> list[str]:
+    """Sentences on the protocol, on what the intervals hold, on shared origins, and on pretraining that went wrong.
+
+    `told` are the notes of all cells.
+    """
+    draws = [draw for cell in told for draw in cell.get("draws", [])]
+    return [*_protocol(settings), *_intervals(settings, results), *_origins(draws), *_pretraining(settings, told),
+            *_choice(settings, results, draws)]  # fmt: skip
+
+
+def _protocol(settings: FewshotSettings) -> list[str]:
+    if settings.protocol == "own":
+        return ["Scores are of folds inside the labelled clips; other recordings may be harder."]
+    if settings.protocol == "paper" and settings.start == PRETRAIN:
+        return ["Transductive, as in the paper: the encoder was pretrained, without labels, on the queries themselves."]
+    return []
+
+
+def _intervals(settings: FewshotSettings, results: dict[str, Any]) -> list[str]:
+    found = []
+    if len(results["groups"]) > 1:
+        found.append("The average's interval is over groups: what other groups of classes would give.")
+    if settings.protocol != "own" and len(settings.draw_numbers) > 1:
+        found.append("Within a group, intervals are over draws of the support and pretraining seeds.")
+    if settings.start == PRETRAIN and settings.pretraining_seeds == 1:
+        found.append("One pretraining seed: no interval within a group holds what another seed would give.")
+    return found
+
+
+def _origins(draws: Sequence[dict[str, Any]]) -> list[str]:
+    queries = sum(draw["queries"] for draw in draws)
+    shared, left_out = (sum(draw[name] for draw in draws) for name in ("shared", "left_out"))
+    found = []
+    if shared:
+        found.append(
+            f"{shared / queries:.1%} of the queries are of an origin that the support has too, which flatters; "
+            "--disjoint-origins leaves them out."
+        )
+    if left_out:
+        found.append(
+            f"{left_out} of {left_out + queries} queries were left out, as their origins are in the support too."
+        )
+    return found
+
+
+def _pretraining(settings: FewshotSettings, told: Sequence[dict[str, Any]]) -> list[str]:
+    collapsed = [cell["group"] for cell in told if cell.get("pretraining", {}).get("collapsed")]
+    if collapsed:
+        return [f"Embeddings collapsed in {len(collapsed)} of {len(told)} pretrainings (first: group {collapsed[0]})."]
+    if settings.shuffle_pairs:
+        return ["A negative control: pretraining was shown shuffled pairs, from which nothing can be learnt."]
+    return []
+
+
+def _choice(settings: FewshotSettings, results: dict[str, Any], draws: Sequence[dict[str, Any]]) -> list[str]:
+    found = []
+    for row in results["rows"]:
+        if "chose" in row:
+            first, *others = row["chose"].items()
+            rest = f"; then {', '.join(f'{name} ({count})' for name, count in others[:3])}" if others else ""
+            if settings.protocol == "own":
+                found.append(
+                    f"The best for this set, by folds inside the labelled clips: {first[0]}. As the best of many, its "
+                    "own score flatters a little."
+                )
+            else:
+                found.append(f"Chosen on the support set: {first[0]} in {first[1]} of {row['cells']} cells{rest}.")
+    lonely = sorted({label for draw in draws for label in draw["single_origin_classes"]})
+    if lonely and settings.support_folds:
+        found.append(
+            f"In some support all clips are of one origin, so folds inside it flatter: {', '.join(lonely[:5])}."
+        )
+    return found

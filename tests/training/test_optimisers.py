@@ -45,10 +45,12 @@ def test_p1s_constants(encoder: str, kind: type, values: dict):
 def test_batches_are_smaller_for_pretraining_and_after_it():
     assert [usual_batch(name, pretraining=False) for name in P1_ENCODERS] == [80, 80, 30, 80]
     assert [usual_batch(name, pretraining=True) for name in P1_ENCODERS] == [50, 50, 30, 50]
+    assert [usual_batch(name, pretraining=False, started=True) for name in P1_ENCODERS] == [50, 50, 30, 50]
 
 
 def test_p2s_constants():
     assert [usual_batch("acoustic-ssm", pretraining=value) for value in (True, False)] == [64, 25]
+    assert usual_batch("acoustic-ssm", pretraining=False, started=True) == 25
     before, after = (plan_optimiser("acoustic-ssm", 25, pretraining=value) for value in (True, False))
     assert (before.name, before.learning_rate) == ("adam", 1e-4)
     assert (after.name, after.learning_rate, after.momentum) == ("sgd", 6e-3, 0.0)

@@ -39,6 +39,7 @@ from birdssl.stages.inference import model_source
 from birdssl.stages.training import (
     ENCODER_OPTIONS,
     HISTORY,
+    OPTION_NAMES,
     encoder_options,
     read_provenance,
     training_identity,
@@ -92,7 +93,13 @@ class Finetune(Stage[FinetuneSettings]):
     @cached_property
     def started(self) -> SavedModel | None:
         """The model to start from, as loaded."""
-        return None if self.start is None else load_model(self.start)
+        if self.start is None:
+            return None
+        if not self.start.exists():
+            raise NoInputError(
+                f"--start {self.start}: no such directory; give random, imagenet, or the OUT of `birdssl pretrain`"
+            )
+        return load_model(self.start)
 
     @property
     def encoder_name(self) -> str:
@@ -104,7 +111,9 @@ class Finetune(Stage[FinetuneSettings]):
     @property
     def batch(self) -> int:
         """Clips in a batch: the setting, or the paper's, which may differ after pretraining."""
-        return self.settings.batch_size or usual_batch(self.encoder_name, pretraining=self.start is not None)
+        return self.settings.batch_size or usual_batch(
+            self.encoder_name, pretraining=False, started=self.start is not None
+        )
 
     def sources(self) -> list[Source]:
         """The clips, and the model to start from."""
@@ -160,14 +169,10 @@ class Finetune(Stage[FinetuneSettings]):
             with torch.device("meta"):  # without weights: refuses options and sizes that don't fit before work begins
                 self._random_encoder()
             return
-        if not self.start.exists():
-            raise NoInputError(
-                f"--start {self.start}: no such directory; give random, imagenet, or the OUT of `birdssl pretrain`"
-            )
         assert self.started is not None
         known = {"encoder": self.started.encoder.name, **self.started.encoder.options}
         for name in ("encoder", *ENCODER_OPTIONS):
-            value, found = getattr(settings, name), known.get(name, False)
+            value, found = getattr(settings, name), known.get(OPTION_NAMES.get(name, name), False)
             if value is not None and value != found:
                 flag = settings.flag(name)
                 raise IncompatibleError(

@@ -53,9 +53,14 @@ P2_FINETUNING = replace(SGD, learning_rate=6e-3)
 P2_BATCHES = (25, 64)
 
 
-def usual_batch(encoder: str, *, pretraining: bool) -> int:
-    """The batch of the paper an encoder is from; in P1 `pretraining` holds for the fine-tuning that follows it too."""
-    return P1_BATCHES.get(encoder, P2_BATCHES)[1 if pretraining else 0]
+def usual_batch(encoder: str, *, pretraining: bool, started: bool = False) -> int:
+    """The batch of the paper an encoder is from.
+
+    Fine-tuning after pretraining (`started`) has the batch of pretraining in P1, and that of all fine-tuning in P2.
+    """
+    if encoder in P1_BATCHES:
+        return P1_BATCHES[encoder][1 if pretraining or started else 0]
+    return P2_BATCHES[1 if pretraining else 0]
 
 
 def usual_optimiser(encoder: str, *, pretraining: bool) -> OptimiserPlan:

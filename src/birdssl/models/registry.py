@@ -8,6 +8,7 @@ from typing import Any
 from birdssl.errors import UsageError
 from birdssl.models.acoustic_ssm import SIZES as SSM_SIZES
 from birdssl.models.acoustic_ssm import acoustic_ssm, adapted_cnn
+from birdssl.models.adapters import SIZES as ADAPTER_SIZES
 from birdssl.models.adapters import resnet18_adapters
 from birdssl.models.byol_a import byol_a_cnn
 from birdssl.models.encoder import Encoder
@@ -36,6 +37,7 @@ SPEECH_QUICK = {"layers": 2, "width": 128, "channels": 64}
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
     "acoustic-ssm": SSM_SIZES,
     "adapted-cnn": {name: {"widths": size["widths"]} for name, size in SSM_SIZES.items()},
+    "resnet18-adapters": ADAPTER_SIZES,
     "byol-a-cnn": {"full": {"features": 2048}, "small": {"features": 1024}, "quick": {"features": 512}},
     "transformer": {
         "full": {},

@@ -22,9 +22,11 @@ class NetworkSettings(Settings):
         "wav2vec2 and hubert have others besides.",
     )
     widths: list[int] | None = setting(
-        None, "acoustic-ssm, adapted-cnn: channels of the four stages; default 64,128,256,512.", metavar="N"
+        None,
+        "acoustic-ssm, adapted-cnn, resnet18-adapters: channels of the four stages; default 64,128,256,512.",
+        metavar="N",
     )
-    ssm_layers: int | None = setting(None, "acoustic-ssm: S4D layers; default 6.", ge=0, le=64)
+    ssm_layers: int | None = setting(None, "acoustic-ssm: S4D layers; default 6.", ge=1, le=64)
     ssm_state: int | None = setting(None, "acoustic-ssm: states of an S4D layer; default 64.", ge=2, le=1024)
     adapters: Literal["parallel", "series", "bn", "none"] | None = setting(
         None, "resnet18-adapters: kind of MT-SLVR's adapters for each task; default parallel."

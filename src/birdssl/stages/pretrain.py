@@ -27,7 +27,7 @@ from birdssl.stages.training import HISTORY, encoder_options, read_provenance, t
 from birdssl.training.history import write_history
 from birdssl.training.joined import SOURCE, Joined, join
 from birdssl.training.loop import Trained, train
-from birdssl.training.methods import METHODS
+from birdssl.training.methods import METHODS, Sources
 from birdssl.training.optimisers import usual_batch
 from birdssl.training.pretraining import PairNetwork, lasting_collapse
 from birdssl.training.saved_model import PAYLOAD, ModelSpec, save_model
@@ -106,8 +106,15 @@ class Pretrain(Stage[PretrainSettings]):
             self._warn_of_small_batch(network)
             sources, frontend = self.material.open(session.device)
             log.info("%d clips to train on, %d for validation", *self.material.clips.values())
-            method = METHODS[settings.objective]
-            task = method.task(network, sources[TRAINING], sources[VALIDATION], self.batch, settings.seed)
+            given = Sources(
+                sources[TRAINING],
+                sources[VALIDATION],
+                self.batch,
+                settings.seed,
+                settings.own(),
+                settings.shuffle_pairs,
+            )
+            task = METHODS[settings.objective].task(network, given)
             plan = training_plan(settings, self.encoder_name, self.batch, pretraining=True)
             trained = train(task, plan, session.fabric, self.scratch, session.environment)
         self._save(network, frontend, trained, session)

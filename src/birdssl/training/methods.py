@@ -5,7 +5,7 @@ A new one is a line in `METHODS`, its name in `birdssl.settings.names` and its o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import nn
@@ -16,11 +16,34 @@ from birdssl.objectives.cola import BilinearSimilarity
 from birdssl.objectives.nt_xent import NTXent
 from birdssl.objectives.objective import Objective
 from birdssl.objectives.registry import OBJECTIVES
+from birdssl.training.byol import ByolA, ByolNetwork
+from birdssl.training.masked import VARIANTS, MaskedModelling, MaskedNetwork
+from birdssl.training.mtslvr import MtSlvr, MtSlvrNetwork
 from birdssl.training.pairs import Views
 from birdssl.training.pretraining import PairNetwork, Pretraining
 from birdssl.training.task import Task
 
 Own = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a task is made from besides its network.
+
+    Attributes:
+        training, validation: views to learn from, and to choose the epoch by.
+        batch: clips in a batch, over all processes.
+        seed: of what a task draws itself, such as masks.
+        own: the objective's own settings that are given.
+        shuffled: whether nothing is to be learnt: the negative control. Views of pairs are shuffled already.
+    """
+
+    training: Views
+    validation: Views
+    batch: int
+    seed: int
+    own: Own
+    shuffled: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,18 +53,17 @@ class Method:
     Attributes:
         build: encoder and the objective's own settings to the network that is trained, which holds `encoder`. It draws
             its starting weights from torch's global generator.
-        task: network, views to train on, views to validate by, batch and seed to the task.
+        task: that network and its sources to the task that trains it.
         views: kinds of views that it can learn from; the first is its own.
     """
 
     build: Callable[[Encoder, Own], nn.Module]
-    task: Callable[[Any, Views, Views, int, int], Task]
+    task: Callable[[Any, Sources], Task]
     views: tuple[str, ...]
 
 
-def _pairs(network: PairNetwork, training: Views, validation: Views, batch: int, seed: int) -> Pretraining:
-    """Pairs of views; nothing is drawn beside them, so the seed isn't needed."""
-    return Pretraining(network, training, validation, batch)
+def _pairs(network: PairNetwork, sources: Sources) -> Pretraining:
+    return Pretraining(network, sources.training, sources.validation, sources.batch)
 
 
 def _p1(objective: type[Objective]) -> Method:
@@ -67,9 +89,44 @@ def _simclr(encoder: Encoder, own: Own) -> PairNetwork:
     return PairNetwork(encoder, projector, NTXent(**weights))
 
 
+def _mt_slvr(network: MtSlvrNetwork, sources: Sources) -> MtSlvr:
+    return MtSlvr(network, sources.training, sources.validation, sources.batch)
+
+
+def _byol(encoder: Encoder, own: Own) -> ByolNetwork:
+    sizes = {"width": own["projector_width"]} if "projector_width" in own else {}
+    return ByolNetwork(encoder, **sizes, **{name: own[name] for name in own if name == "ema"})
+
+
+def _byol_task(network: ByolNetwork, sources: Sources) -> ByolA:
+    return ByolA(network, sources.training, sources.validation, sources.batch)
+
+
+def _masked(name: str) -> Method:
+    """Mockingjay or TERA: what isn't given of the masks is the variant's."""
+
+    def task(network: MaskedNetwork, sources: Sources) -> MaskedModelling:
+        usual = {f"mask_{part}": value for part, value in asdict(VARIANTS[name]).items()}
+        masks = {**usual, **sources.own}
+        return MaskedModelling(
+            network,
+            sources.training,
+            sources.validation,
+            sources.batch,
+            sources.seed,
+            **masks,
+            shuffle_pairs=sources.shuffled,
+        )
+
+    return Method(lambda encoder, own: MaskedNetwork(encoder), task, ("one",))
+
+
 METHODS: dict[str, Method] = {
     **{name: _p1(objective) for name, objective in OBJECTIVES.items()},
     "cola": Method(_bilinear, _pairs, ("crops", "clar", "stored")),
     "clar": Method(_bilinear, _pairs, ("clar", "crops", "stored")),
     "simclr": Method(_simclr, _pairs, ("clar", "crops", "stored")),
+    "mt-slvr": Method(lambda encoder, own: MtSlvrNetwork(encoder, **own), _mt_slvr, ("mt-slvr",)),
+    "byol-a": Method(_byol, _byol_task, ("byol-a", "crops")),
+    **{name: _masked(name) for name in VARIANTS},
 }

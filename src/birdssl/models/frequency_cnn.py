@@ -48,8 +48,8 @@ class FrequencyCNN(nn.Module):
     def forward(self, spectra: Tensor) -> Tensor:
         """(B, C, F, T) to (B, T, features)."""
         maps = spectra.contiguous(memory_format=torch.channels_last)
-        maps = self.pool(functional.relu(self.norm(self.stem(maps)), inplace=True))
-        return self.blocks(maps).mean(2).transpose(1, 2)
+        maps = functional.relu(self.pool(self.norm(self.stem(maps))), inplace=True)  # ReLU of half as many values
+        return self.blocks(maps).permute(0, 2, 3, 1).mean(1)  # in the order they lie in memory
 
 
 class ResidualBlock(nn.Module):
@@ -71,4 +71,4 @@ class ResidualBlock(nn.Module):
         """(B, inputs, F, T) to (B, width, F / stride, T)."""
         hidden = functional.relu(self.first_norm(self.first(maps)), inplace=True)
         hidden = self.second_norm(self.second(hidden))
-        return functional.relu(hidden + self.shortcut(maps), inplace=True)
+        return functional.relu(hidden.add_(self.shortcut(maps)), inplace=True)

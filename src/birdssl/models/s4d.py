@@ -1,4 +1,4 @@
-"""S4D: linear state spaces with diagonal matrices, one a channel, as a layer over time (Gu et al. 2022, docs/papers.md).
+"""S4D: linear state spaces with diagonal matrices, one a channel, as a layer over time (Gu 2022, docs/papers.md).
 
     h' = A h + x,   y = 2 Re(C h) + D x,      A diagonal and complex, one of each conjugate pair stored
 
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from birdssl.errors import UsageError
+from birdssl.models.causal_convolution import causal_convolution
+from birdssl.models.remembered import Remembered
 
 Init = Literal["lin", "inv"]
 Discretisation = Literal["zoh", "bilinear"]
@@ -59,49 +61,25 @@ def taps(log_factor: Tensor, weight: Tensor, length: int) -> Tensor:
     """
     baby = math.isqrt(max(length - 1, 0)) + 1
     giant = -(-length // baby)
-    small = _powers(log_factor, torch.arange(baby, device=weight.device))  # (H, N/2, baby)
-    large = _powers(log_factor, torch.arange(giant, device=weight.device) * baby) * weight[:, :, None]
-    left = torch.cat((large.real, -large.imag), 1).transpose(1, 2)  # (H, giant, N)
-    right = torch.cat((small.real, small.imag), 1)  # (H, N, baby): Re(xy) = Re x Re y - Im x Im y
-    return 2 * torch.bmm(left, right).flatten(1)[:, :length]
+    cosine, sine = _powers(log_factor, 1, baby)  # (H, N/2, baby)
+    large_cosine, large_sine = _powers(log_factor, baby, giant)  # (H, N/2, giant)
+    real, imaginary = 2 * weight.real[:, :, None], 2 * weight.imag[:, :, None]
+    left = torch.cat(
+        (real * large_cosine - imaginary * large_sine, -(real * large_sine + imaginary * large_cosine)), 1
+    )  # Re and -Im of 2 weight exp(giant), (H, N, giant)
+    right = torch.cat((cosine, sine), 1)  # Re and Im of exp(baby), (H, N, baby)
+    return torch.bmm(left.transpose(1, 2), right).flatten(1)[:, :length]
 
 
-def _powers(log_factor: Tensor, exponents: Tensor) -> Tensor:
-    return torch.exp(log_factor[:, :, None] * exponents)
+def _powers(log_factor: Tensor, stride: int, count: int) -> tuple[Tensor, Tensor]:
+    """Real and imaginary part of exp(l log_factor) for l = 0, stride, ..., (count - 1) stride: (H, N/2, count) each.
 
-
-def causal_convolution(signals: Tensor, kernels: Tensor) -> Tensor:
-    """y_l = sum_j kernel_j signal_(l-j): (B, H, L) and (H, L) to (B, H, L), by transforms of twice the length."""
-    length = signals.shape[-1]
-    spectrum = torch.fft.rfft(signals, n=2 * length) * torch.fft.rfft(kernels, n=2 * length)
-    return torch.fft.irfft(spectrum, n=2 * length)[..., :length]
-
-
-class Remembered:
-    """Values worked out from weights, kept until a weight differs.
-
-    The weights' values are compared, not their identity or version, so no way of changing them (an optimiser, a loaded
-    state dict, an average written through `.data`, a move to another device) can leave an old value in use.
+    In real numbers: torch's complex exponential isn't vectorised on a CPU.
     """
-
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[Hashable, list[Tensor], tuple[Tensor, ...]]] = {}
-
-    def get(
-        self, what: str, key: Hashable, weights: list[Tensor], make: Callable[[], tuple[Tensor, ...]]
-    ) -> tuple[Tensor, ...]:
-        """`make()`, or what it gave last time for `what` if `key` and all weights are the same."""
-        kept = self._kept.get(what)
-        if kept is not None and kept[0] == key and all(map(_same, kept[1], weights)):
-            return kept[2]
-        value = make()
-        self._kept[what] = (key, [weight.detach().clone() for weight in weights], value)
-        return value
-
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    alike = one.device == other.device and one.dtype == other.dtype
-    return alike and torch.equal(one, other)
+    exponents = stride * torch.arange(count, device=log_factor.device, dtype=log_factor.real.dtype)
+    size = torch.exp(log_factor.real[:, :, None] * exponents)
+    angle = log_factor.imag[:, :, None] * exponents
+    return size * torch.cos(angle), size * torch.sin(angle)
 
 
 class S4D(nn.Module):
@@ -171,8 +149,7 @@ class S4D(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """(B, T, H) to (B, T, H)."""
         with torch.autocast(frames.device.type, enabled=False):
-            signals = frames.to(self.d.dtype).transpose(1, 2)
-            y = causal_convolution(signals, self.kernel(frames.shape[1])).transpose(1, 2)
+            y = causal_convolution(frames, self.kernel(frames.shape[1]))
         return self._mixed(y)
 
     def _mixed(self, y: Tensor) -> Tensor:

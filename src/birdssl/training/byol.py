@@ -1,10 +1,8 @@
 """BYOL-A as a task: an online network predicts what a slowly following target network makes of the other view."""
 
 import copy
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +11,13 @@ from birdssl.errors import UsageError
 from birdssl.models.encoder import Encoder
 from birdssl.models.projector import TWO_LAYERS, TwoLayers
 from birdssl.objectives.byol import both_ways
-from birdssl.training.batches import even_batches
 from birdssl.training.gather import gather
-from birdssl.training.health import health
 from birdssl.training.history import Row
 from birdssl.training.mel import mel_bins
 from birdssl.training.pairs import Views
-from birdssl.training.pretraining import PROBED, lasting_collapse, spread
-from birdssl.training.retrieval import retrieval_top1
-from birdssl.training.task import Batch, Task
-
-log = logging.getLogger(__name__)
+from birdssl.training.pretraining import Pretraining
+from birdssl.training.task import Batch
+from birdssl.training.validation import Measured, validated
 
 Two = tuple[Tensor, Tensor]
 
@@ -105,21 +99,16 @@ def normalised(first: Tensor, second: Tensor) -> Two:
     return (first - mean) / deviation, (second - mean) / deviation
 
 
-class ByolA(Task):
-    """Two augmented log-mel views of each clip; the epoch with the lowest validation loss is kept."""
+class ByolA(Pretraining):
+    """Two augmented log-mel views of each clip, (B, 1, F, T); the epoch with the lowest validation loss is kept.
 
-    score: ClassVar[str] = "validation_loss"
-    larger_is_better: ClassVar[bool] = False
-    shown: ClassVar[tuple[str, ...]] = ("loss", "validation_loss", "retrieval", "effective_rank")
+    Health is that of the online projections, retrieval is by the online encoder's embeddings.
+    """
+
+    network: ByolNetwork  # type: ignore[assignment]
 
     def __init__(self, network: ByolNetwork, training: Views, validation: Views, batch: int) -> None:
-        """Views are two a clip, (B, 1, F, T) each."""
-        self.network: ByolNetwork = network
-        self.training, self.validation, self.batch = training, validation, batch
-        self.items, self.ahead = training.clips, training.ahead
-
-    def load(self, items: Tensor, epoch: int) -> Batch:
-        return self.training.views(items, epoch)
+        super().__init__(network, training, validation, batch)  # type: ignore[arg-type]
 
     def loss(self, forward: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         predictions, targets = forward(*batch)
@@ -130,25 +119,11 @@ class ByolA(Task):
         self.network.follow()
 
     def validate(self) -> Row:
-        """Loss, health of the online projections, retrieval by the online encoder's embeddings."""
-        total = 0.0
-        kept: list[tuple[Tensor, ...]] = []
-        probed = spread(self.validation.clips, PROBED)
-        for clips in even_batches(self.validation.clips, self.batch):
-            views = normalised(*self.validation.views(clips, 0))
-            (h1, z1), (h2, z2) = (self.network.project(view) for view in views)
-            total += float(both_ways(self.network.predict(z1, z2), self.network.targets(*views)).sum())
-            wanted = torch.isin(clips, probed)
-            kept.append(tuple(part.float().cpu()[wanted] for part in (h1, h2, z1, z2)))
-        h1, h2, z1, z2 = (torch.cat(parts) for parts in zip(*kept, strict=True))
-        return {
-            "validation_loss": total / self.validation.clips,
-            **health(z1, z2),
-            "retrieval": retrieval_top1(h1, h2),
-        }
+        return validated(self.validation, self.batch, self.measure)
 
-    def remark(self, history: list[Row]) -> None:
-        """Collapse is said when it has set in, not again each epoch."""
-        now = lasting_collapse(history)
-        if now and not lasting_collapse(history[:-1]):
-            log.warning("epoch %d: %s", int(history[-1]["epoch"]), now)
+    def measure(self, batch: Batch) -> Measured:
+        """What the networks make of a batch, for validation."""
+        first, second = normalised(*batch)
+        (h1, z1), (h2, z2) = self.network.project(first), self.network.project(second)
+        loss = both_ways(self.network.predict(z1, z2), self.network.targets(first, second)).mean()
+        return Measured(loss, {}, (h1, h2), (z1, z2))

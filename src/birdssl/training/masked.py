@@ -16,9 +16,9 @@ from birdssl.training.history import Row
 from birdssl.training.masks import MOCKINGJAY, TERA, Masking, draw_masks
 from birdssl.training.mel import mel_bins
 from birdssl.training.pairs import Views, another_clip
-from birdssl.training.pretraining import PROBED, lasting_collapse, spread
 from birdssl.training.retrieval import retrieval_top1
 from birdssl.training.task import Batch, Task
+from birdssl.training.validation import PROBED, exact_place, lasting_collapse, spread
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class MaskedModelling(Task):
             starts = masks.starts.to(spectra.device)[wanted]
             spans = [span_of(whole[wanted], starts, self.masking.span) for whole in (rebuilt, spectra)]
             embeddings = [part.mean(dim=2) for part in (self.network.frames(spectra[wanted]), frames[wanted])]
-            kept.append(tuple(part.float().cpu() for part in (*spans, *embeddings)))
+            kept.append(tuple(exact_place(part) for part in (*spans, *embeddings)))
         made, true, whole, masked = (torch.cat(parts) for parts in zip(*kept, strict=True))
         return {
             "validation_loss": total / count,

@@ -222,7 +222,7 @@ def test_the_table_has_every_row_and_chance(found: pl.DataFrame):
     assert [(one.features, two.features) for one, two in pairs] == [("pretrained", "random"), ("pretrained", "mel")]
     results = tabulate(found, chance, pairs, 0.95, absent=["HuBERT"])
     assert results["chance"]["average"] == pytest.approx(0.65 / 3, abs=1e-6)
-    assert [row["name"] for row in results["rows"]] == ["M, linear", "random start, linear", "mel statistics, linear"]
+    assert [row["name"] for row in results["systems"]] == ["M, linear", "random start, linear", "mel statistics, linear"]
     assert [item["verdict"].split(" by ")[0] for item in results["differences"]] == [
         "M, linear above random start, linear",
         results["differences"][1]["verdict"],
@@ -273,4 +273,4 @@ def test_a_baseline_is_a_method_or_a_row(found: pl.DataFrame):
 
 def test_an_accuracys_interval_stays_within_0_and_1():
     results = tabulate(values([[0.99], [0.8], [0.97]]), {"G": 0.2}, [], 0.95)
-    assert results["rows"][0]["average"]["high"] == 1.0
+    assert results["systems"][0]["average"]["high"] == 1.0

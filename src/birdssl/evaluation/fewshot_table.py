@@ -54,7 +54,7 @@ def tabulate(
         "score": column,
         "groups": list(chance),
         "chance": {AVERAGE: round(sum(chance.values()) / len(chance), DIGITS), **chance},
-        "rows": [row for row in rows if row is not None],
+        "systems": [row for row in rows if row is not None],
         "absent": [{"name": name, "why": NOT_AT_HAND} for name in absent],
         "differences": [_difference(found, first, second, level) for first, second in pairs],
     }
@@ -148,7 +148,7 @@ def long_csv(results: Mapping[str, Any]) -> str:
     out.writerow(["name", "method", "features", "classifier", "group", "value", "low", "high", "note"])
     for group, value in results["chance"].items():
         out.writerow(["chance", "", "", "", group, value, "", "", ""])
-    for row in results["rows"]:
+    for row in results["systems"]:
         for group, found in _columns(row):
             out.writerow([row["name"], row["method"], row["features"], row["classifier"], group, found["value"],
                           found["low"], found["high"], found.get("why_no_interval", "")])  # fmt: skip
@@ -191,7 +191,7 @@ def terminal(results: Mapping[str, Any]) -> list[str]:
     title = "accuracy" if results["score"] == "accuracy" else "inside the support"
     lines = [("system", title, f"{results['level'] * 100:g} % interval", "cells"),
              ("chance", f"{results['chance'][AVERAGE] * 100:.1f} %", "", "")]  # fmt: skip
-    for row in results["rows"]:
+    for row in results["systems"]:
         found = row[AVERAGE]
         span = "none" if found["low"] is None else f"{found['low'] * 100:.1f} to {found['high'] * 100:.1f} %"
         lines.append((row["name"], f"{found['value'] * 100:.1f} %", span, str(row["cells"])))
@@ -207,7 +207,7 @@ def picture(results: Mapping[str, Any]) -> bytes:
     bars = [
         Bar(row["name"], row[AVERAGE]["value"], row[AVERAGE]["low"], row[AVERAGE]["high"],
             points=tuple(found["value"] for found in row["groups"].values()), quiet=row["control"])
-        for row in results["rows"]
+        for row in results["systems"]
     ]  # fmt: skip
     return comparison(bars, results["chance"][AVERAGE])
 
@@ -220,7 +220,7 @@ def _lines(results: Mapping[str, Any], written: Any) -> Iterable[tuple[str, list
     """Name and values of each line of a wide table: groups in their order, then the average."""
     order = [*results["groups"], AVERAGE]
     yield "chance", [f"{results['chance'][group] * 100:.1f}" for group in order]
-    for row in results["rows"]:
+    for row in results["systems"]:
         found = dict(_columns(row))
         yield row["name"], [written(found[group]) if group in found else "" for group in order]
     for row in results["absent"]:

@@ -283,7 +283,7 @@ class Fewshot(Stage[FewshotSettings]):
         write_text(self.out / "latex.csv", latex_csv(results))
         with atomic_path(self.out / "systems.png") as part:
             part.write_bytes(picture(results))
-        told_on = ("method", "protocol", "level", "score", "chance", "rows", "absent", "differences", "notes")
+        told_on = ("method", "protocol", "level", "score", "chance", "systems", "absent", "differences", "notes")
         return {name: results[name] for name in told_on}
 
     def report(self, summary: dict[str, Any]) -> str:

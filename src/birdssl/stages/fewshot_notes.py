@@ -62,7 +62,7 @@ def _pretraining(settings: FewshotSettings, told: Sequence[dict[str, Any]]) -> l
 
 def _choice(settings: FewshotSettings, results: dict[str, Any], draws: Sequence[dict[str, Any]]) -> list[str]:
     found = []
-    for row in results["rows"]:
+    for row in results["systems"]:
         if "chose" in row:
             first, *others = row["chose"].items()
             rest = f"; then {', '.join(f'{name} ({count})' for name, count in others[:3])}" if others else ""

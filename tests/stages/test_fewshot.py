@@ -1,0 +1,268 @@
+"""Few-shot end to end on tones: what it writes, what it must not look at, and what it refuses."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from chirps import rendered_labels
+from waves import rendered_waves
+
+from birdssl.artifacts.shards import write_shard
+from birdssl.errors import IncompatibleError, NoInputError, UsageError
+from birdssl.evaluation.fewshot import FOLDS, QUERY
+from birdssl.settings.base import check
+from birdssl.settings.fewshot import FewshotSettings
+from birdssl.settings.run import RunOptions
+from birdssl.stages.fewshot import Fewshot
+from birdssl.stages.fewshot_cell import CellWork
+from birdssl.stages.runner import run
+from birdssl.training.saved_model import load_model
+from birdssl.training.session import training_session
+
+SMALL = {
+    "widths": [8, 8, 8, 16], "ssm_layers": 1, "ssm_state": 4, "n_mels": 32, "hop": 512, "crop_seconds": 0.5,
+    "crops": 2, "epochs": 2, "batch_size": 8, "shots": 3, "draws": 2, "finetune_epochs": 2, "support_folds": 2,
+    "threads": 1, "precision": "fp32", "validate_every": 1,
+}  # fmt: skip
+QUIET = RunOptions(quiet=True, device="cpu")
+FEATURES = ("pretrained", "random", "mel", "pretrained+mel", "random+mel")
+PROBED = {(features, kind) for features in FEATURES for kind in ("linear", "knn", "centroid")}
+SYSTEMS = PROBED | {("pretrained", "finetune"), ("random", "finetune")}
+
+
+def stage(folder: Path, waves: Path, **settings: Any) -> Fewshot:
+    given = {name: value for name, value in {**SMALL, **settings}.items() if value is not ...}
+    return Fewshot(check(FewshotSettings, given), [waves], folder, QUIET)
+
+
+def answers(stage: Fewshot) -> pl.DataFrame:
+    return pl.read_parquet(stage.out / "manifest.parquet")
+
+
+@pytest.fixture(scope="module")
+def waves(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return rendered_waves(tmp_path_factory.mktemp("waves"), 8)
+
+
+@pytest.fixture(scope="module")
+def done(waves: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Fewshot, dict[str, Any], str]:
+    """A run of the paper's protocol."""
+    made = stage(tmp_path_factory.mktemp("runs") / "paper", waves)
+    outcome = run(made)
+    assert outcome.exit_code == 0
+    return made, outcome.summary, outcome.text
+
+
+def test_every_system_answers_every_query_in_every_draw(done: tuple[Fewshot, dict[str, Any], str]):
+    rows = answers(done[0])
+    asked = rows.filter(pl.col("part") == QUERY)
+    assert set(asked.select("features", "classifier").iter_rows()) == SYSTEMS
+    counts = asked.group_by("features", "classifier", "draw").len()["len"].to_list()
+    assert counts == [4 * 5] * 2 * len(SYSTEMS)  # 8 clips a class less 3 shots
+    inside = rows.filter(pl.col("part") == FOLDS)
+    assert set(inside.select("features", "classifier").iter_rows()) == SYSTEMS - {("random", "finetune")}
+    for _, draw in rows.group_by("draw"):
+        support, query = (set(draw.filter(pl.col("part") == part)["id"]) for part in (FOLDS, QUERY))
+        assert not support & query
+        assert len(support | query) == 32
+    assert rows["certainty"].is_between(0, 1).all()
+
+
+def test_the_tables_show_every_row_beside_chance(done: tuple[Fewshot, dict[str, Any], str]):
+    made, summary, text = done
+    results = json.loads((made.out / "results.json").read_text())
+    assert results["chance"] == {"average": 0.25, "all classes": 0.25}
+    assert {(row["features"], row["classifier"]) for row in results["systems"]} == SYSTEMS | {("", "chosen")}
+    mel = next(row for row in results["systems"] if row["name"] == "mel statistics, linear")
+    assert mel["average"]["value"] > 0.9  # pitches an octave apart
+    assert "Transductive" in text
+    assert "One pretraining seed" in text
+    assert "chance" in text
+    assert (made.out / "systems.png").read_bytes().startswith(b"\x89PNG")
+    lines = list(csv.DictReader(io.StringIO((made.out / "table.csv").read_text())))
+    assert {line["name"] for line in lines} >= {"chance", "mel statistics, linear", "acoustic-ssm cola, fine-tuned"}
+    assert summary["rows"] == answers(made).height
+    told = [json.loads(path.read_text()) for path in sorted((made.out / "cells").iterdir())]
+    assert [cell["pretraining"]["clips"] for cell in told] == [20, 20]
+    assert not (made.out / "encoder").exists()  # predictions and metrics, not weights
+
+
+def test_a_cell_alone_gives_what_it_gives_among_others(
+    done: tuple[Fewshot, dict[str, Any], str], waves: Path, tmp_path: Path
+):
+    alone = stage(tmp_path / "alone", waves, only_draws=[1])
+    run(alone)
+    assert answers(alone).equals(answers(done[0]).filter(pl.col("draw") == 1))
+
+
+def first_cell(made: Fewshot) -> Any:
+    return made.plan()[0].payload
+
+
+def worked(made: Fewshot, cell: Any, scratch: Path) -> pl.DataFrame:
+    settings = made.settings
+    with training_session("cpu", "fp32", 1, made.encoder_name, scratch) as session:
+        return CellWork(cell, settings, made.data, made.started, made.frontend, session, scratch).run()[0]
+
+
+def test_no_querys_label_reaches_a_classifier(waves: Path, tmp_path: Path):
+    made = stage(tmp_path / "out", waves, draws=1)
+    cell = first_cell(made)
+    asked = set(cell.episodes[0].query.tolist())
+    wrong = [("bass" if place in asked else label) for place, label in enumerate(cell.rows["truth"])]
+    lied = replace(cell, rows=cell.rows.with_columns(pl.Series("truth", wrong)))
+    one, other = worked(made, cell, tmp_path / "one"), worked(made, lied, tmp_path / "other")
+    assert one["predicted"].equals(other["predicted"])
+    assert not one["truth"].equals(other["truth"])
+
+
+def test_inductive_queries_arent_heard_before_they_are_asked(waves: Path, tmp_path: Path):
+    """Other sounds in the queries' places change no answer inside the support."""
+    made = stage(tmp_path / "out", waves, protocol="inductive", query_share=0.4)
+    cell = first_cell(made)
+    loud = tmp_path / "loud"
+    loud.mkdir()
+    for name in ("manifest.parquet", "rejects.parquet", "units.parquet", "stage.json"):
+        (loud / name).write_bytes((waves / name).read_bytes())
+    sounds = np.load(waves / "shards" / "00000.npy").copy()
+    asked = cell.rows[cell.episodes[0].query]["row"].to_numpy()
+    sounds[asked] = np.random.default_rng(0).integers(-9000, 9000, sounds[asked].shape)
+    write_shard(loud, 0, sounds)
+    other = stage(tmp_path / "other", loud, protocol="inductive", query_share=0.4)
+    two = first_cell(other)
+    assert two.rows["id"].equals(cell.rows["id"])
+    inside = [rows.filter(pl.col("part") == FOLDS)
+              for rows in (worked(made, cell, tmp_path / "a"), worked(other, two, tmp_path / "b"))]  # fmt: skip
+    assert inside[0].height > 0
+    assert inside[0].equals(inside[1])
+
+
+def test_inductive_draws_share_their_pretraining_and_their_queries(waves: Path, tmp_path: Path):
+    made = stage(tmp_path / "out", waves, protocol="inductive", query_share=0.4, draws=3, pretraining_seeds=2)
+    units = made.plan()
+    assert [unit.key[-3:] for unit in units] == ["s00", "s01"]
+    cell = units[0].payload
+    assert len(cell.episodes) == 3
+    pool = set(cell.rows[cell.pool]["origin"])
+    for episode in cell.episodes:
+        assert not pool & set(cell.rows[episode.query]["origin"])
+        assert set(episode.support) <= set(cell.pool)
+
+
+def test_the_papers_pool_is_what_the_support_leaves(waves: Path, tmp_path: Path):
+    for unit in stage(tmp_path / "out", waves).plan():
+        cell = unit.payload
+        assert np.array_equal(cell.pool, cell.episodes[0].query)
+        assert not set(cell.pool) & set(cell.episodes[0].support)
+        assert cell.rows.height == 32
+
+
+def test_an_own_set_gets_its_best_classifier_named_and_an_encoder(tmp_path: Path):
+    waves = rendered_waves(tmp_path / "waves", 4, unlabelled=6)
+    made = stage(tmp_path / "own", waves, protocol="own", shots=..., draws=..., support_folds=2)
+    outcome = run(made)
+    assert outcome.exit_code == 0
+    rows = answers(made)
+    assert set(rows["part"]) == {FOLDS}
+    assert set(rows["id"]) == set(pl.read_parquet(waves / "manifest.parquet").head(16)["id"])
+    assert "The best for this set, by folds inside the labelled clips: " in outcome.text
+    told = json.loads(next((made.out / "cells").iterdir()).read_text())
+    assert told["pretraining"]["clips"] == 22
+    model = load_model(made.out / "encoder")
+    assert model.encoder.name == "acoustic-ssm"
+    again = stage(tmp_path / "started", waves, start=str(made.out / "encoder"), draws=1, shots=2, **dict.fromkeys(
+        ("widths", "ssm_layers", "ssm_state", "n_mels", "hop", "crop_seconds"), ...))  # fmt: skip
+    run(again)
+    assert "acoustic-ssm encoder, linear" in (again.out / "table.md").read_text()
+    assert json.loads((again.out / "stage.json").read_text())["settings"]["start"] == "../own/encoder"
+
+
+def test_a_sweep_chooses_its_rate_inside_the_support(waves: Path, tmp_path: Path):
+    made = stage(tmp_path / "out", waves, sweep="0.001:0.1:2", draws=1, classifiers=["finetune"])
+    run(made)
+    told = json.loads(next((made.out / "cells").iterdir()).read_text())
+    assert set(told["draws"][0]["finetune_rates"]) == {"pretrained", "random"}
+    assert set(told["draws"][0]["finetune_rates"].values()) <= {0.001, 0.1}
+    rows = answers(made)
+    assert rows.group_by("features", "part").len().sort("features", "part")["len"].to_list() == [12, 20, 12, 20]
+
+
+def test_without_pretraining_only_controls_answer(waves: Path, tmp_path: Path):
+    made = stage(tmp_path / "out", waves, start="none", draws=1, classifiers=["centroid"])
+    run(made)
+    assert set(answers(made)["features"]) == {"random", "random+mel", "mel"}
+
+
+def test_groups_come_from_a_table_from_words_or_by_chance(waves: Path, tmp_path: Path):
+    table = tmp_path / "groups.csv"
+    table.write_text("label,group\nbass,low\ntenor,low\nalto,high\nsoprano,high\n")
+
+    def groups(**settings: Any) -> dict[str, tuple[str, ...]]:
+        made = stage(tmp_path / "out", waves, **settings)
+        made.plan()
+        return {group.name: group.classes for group in made.groups}
+
+    assert groups(groups=str(table)) == {"low": ("bass", "tenor"), "high": ("alto", "soprano")}
+    assert groups(groups=str(table), only_groups=["high"]) == {"high": ("alto", "soprano")}
+    assert groups(group=["x=alto, bass", "y=tenor,soprano"]) == {"x": ("alto", "bass"), "y": ("soprano", "tenor")}
+    drawn = groups(groups="random:2", ways=2)
+    assert sorted(label for classes in drawn.values() for label in classes) == ["alto", "bass", "soprano", "tenor"]
+
+
+def test_disjoint_origins_are_left_out_and_counted(tmp_path: Path):
+    waves = rendered_waves(tmp_path / "waves", 8, per_origin=2)
+    made = stage(tmp_path / "out", waves, start="none", classifiers=["centroid"], shots=2, disjoint_origins=True)
+    outcome = run(made)
+    for (_,), rows in answers(made).group_by("draw"):
+        support, query = (set(rows.filter(pl.col("part") == part)["origin"]) for part in (FOLDS, QUERY))
+        assert support
+        assert not support & query
+    assert "queries were left out, as their origins are in the support too" in outcome.text
+    kept = run(stage(tmp_path / "kept", waves, start="none", classifiers=["centroid"], shots=2))
+    assert "of the queries are of an origin that the support has too" in kept.text
+
+
+def test_what_cannot_be_is_refused_before_anything_is_trained(waves: Path, tmp_path: Path):
+    def refused(kind: type[Exception], words: str, waves: Path = waves, **settings: Any) -> None:
+        with pytest.raises(kind, match=words):
+            stage(tmp_path / "out", waves, **settings).plan()
+
+    refused(IncompatibleError, "holds pictures", rendered_labels(tmp_path / "pictures", 12))
+    refused(IncompatibleError, "alto has 8 clips, and 8 shots", shots=8)
+    refused(IncompatibleError, "a pool of 20 clips is smaller than the batch of 64", batch_size=64)
+    refused(NoInputError, "no such table", groups="nothing.csv")
+    refused(UsageError, "has no size", size="huge")
+    refused(NoInputError, "holds no", start=str(tmp_path / "nowhere"))
+    one = rendered_waves(tmp_path / "one", 1)
+    refused(IncompatibleError, "one labelled clip", one, protocol="own", shots=..., draws=...)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"sweep": "0.01:0.005"}, "--sweep '0.01:0.005': write LOW:HIGH"),
+        ({"sweep": "0.01:0.1", "finetune_rate": 0.1}, "exclude each other"),
+        ({"sweep": "0.01:0.1", "support_folds": 0}, "--sweep chooses by --support-folds"),
+        ({"group": ["a"]}, "write NAME=LABEL,LABEL"),
+        ({"group": ["a=b,c", "a=d,e"]}, "gives one name twice"),
+        ({"ways": 3}, "--ways is for --groups random:N"),
+        ({"groups": "random:0"}, "write random:N"),
+        ({"protocol": "own", "shots": 3}, "--shots has no meaning with --protocol own"),
+        ({"protocol": "own", "support_folds": 0}, "names the best classifier by --support-folds"),
+        ({"protocol": "inductive", "disjoint_origins": True}, "keeps origins apart anyway"),
+        ({"query_share": 0.5}, "--query-share is for --protocol inductive"),
+        ({"only_draws": [5]}, "the draws are 0 to 4"),
+        ({"support_folds": 1}, "one fold leaves nothing"),
+        ({"start": "published"}, "belong together"),
+        ({"classifiers": ["knn", "knn"]}, "each once"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any], words: str):
+    with pytest.raises(UsageError, match=words):
+        check(FewshotSettings, settings)

@@ -8,6 +8,7 @@ from birdssl.errors import UsageError
 from birdssl.models.acoustic_ssm import SIZES, AcousticSSM, acoustic_ssm, adapted_cnn
 from birdssl.models.frequency_cnn import FrequencyCNN, ResidualBlock
 from birdssl.models.initial import seeded_weights
+from birdssl.training.loop import make_fabric
 
 TINY = {"widths": [8, 16], "ssm_layers": 2, "state": 8}
 
@@ -152,3 +153,48 @@ def test_named_sizes_build_again_from_their_options(size: str) -> None:
 def test_sizes_that_cannot_be(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=r"got|use"):
         acoustic_ssm(channels=3, bins=16, **{**TINY, **wrong})  # type: ignore[arg-type]
+
+
+def test_channels_last_is_a_layout_and_nothing_else() -> None:
+    encoder, clips = tiny(), spectra(2, 3, 16, 9)
+    with torch.no_grad():
+        plain = encoder(clips)
+        encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        torch.testing.assert_close(encoder(clips), plain)
+        torch.testing.assert_close(encoder(clips.contiguous(memory_format=torch.channels_last)), plain)
+
+
+def test_bfloat16_trains_close_to_float32() -> None:
+    """Through Fabric, as training does: loss and gradients, without dropout, in each precision."""
+    clips, towards = spectra(8, 3, 32, 30), spectra(8, 32)
+    found: dict[str, list[Tensor]] = {}
+    for precision in ("fp32", "bf16"):
+        with seeded_weights(2):
+            encoder = acoustic_ssm(channels=3, bins=32, widths=[16, 32], ssm_layers=2, state=16, dropout=0)
+        encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        fabric = make_fabric(torch.device("cpu"), precision)
+        network, optimiser = fabric.setup(encoder, torch.optim.Adam(encoder.parameters()))
+        embeddings = network(clips)
+        assert embeddings.dtype == torch.float32
+        fabric.backward((embeddings * towards).sum())
+        found[precision] = [embeddings.detach(), *(weight.grad for weight in encoder.parameters())]
+        optimiser.step()
+        assert all(weight.isfinite().all() for weight in encoder.parameters())
+    for exact, near in zip(found["fp32"], found["bf16"], strict=True):
+        assert near.dtype == torch.float32
+        similarity = torch.cosine_similarity(exact.flatten(), near.flatten(), dim=0)
+        assert float(similarity) > (0.999 if exact is found["fp32"][0] else 0.95)
+
+
+def test_training_twice_gives_the_same_bits() -> None:
+    def trained() -> list[Tensor]:
+        with seeded_weights(2):
+            encoder = acoustic_ssm(channels=3, bins=16, **TINY)  # type: ignore[arg-type]
+            optimiser = torch.optim.Adam(encoder.parameters(), 1e-3)
+            for _ in range(2):
+                encoder(spectra(4, 3, 16, 20)).square().sum().backward()
+                optimiser.step()
+                optimiser.zero_grad()
+        return list(encoder.state_dict().values())
+
+    assert all(map(torch.equal, trained(), trained()))

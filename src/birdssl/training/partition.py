@@ -60,13 +60,16 @@ def part_by_origin(rows: pl.DataFrame, fraction: float, seed: int) -> pl.DataFra
     if clips["origin"].n_unique() > 1:
         held = held_out_origins(clips, fraction, seed)
         return rows.with_columns(_part(pl.col("origin").is_in(held)))
+    if clips.height < 2:
+        raise IncompatibleError(
+            f"{clips.height} clips of the input can be learnt from, and training needs at least one and validation "
+            "another; give more clips"
+        )
     log.warning(
         "all clips come from one recording, so epochs are chosen on its last %g %%: scores on them flatter; "
         "give more recordings",
         100 * fraction,
     )
-    if clips.height < 2:
-        raise IncompatibleError("the input is a single clip; training needs at least one and validation another")
     count = max(1, round(fraction * clips.height))
     last = clips.sort("start", maintain_order=True).tail(count).select(SOURCE, "clip", pl.lit(True).alias("last"))
     marked = rows.with_columns(pl.coalesce("parent", "id").alias("clip")).join(

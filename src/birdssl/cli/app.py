@@ -62,8 +62,12 @@ def stage_body(name: str, verb: Verb, command: Command) -> Callable[..., Any]:
         inputs = paths(given.pop("inputs", None))
         files_from, null = given.pop("files_from", None), given.pop("null", None)
         path = None if config is None else Path(config)
+        typed = [flag for flag in RunOptions.model_fields if given.get(flag) is not None]
         options = run_options(given, path, name, verb.settings)
         settings, _ = resolve(verb.settings, name, given, path, RunOptions)
+        if verb.stream is not None and settings.stream:
+            _refuse_stage_options({"an input": inputs or files_from, "-o": out}, typed)
+            raise typer.Exit(verb.stream()(settings, options))
         if not out or (verb.inputs and not inputs and files_from is None):
             raise UsageError(_missing(command, bool(inputs or files_from), bool(out)))
         if null and files_from is None:
@@ -77,6 +81,14 @@ def stage_body(name: str, verb: Verb, command: Command) -> Callable[..., Any]:
         raise typer.Exit(run_stage(verb.stage()(settings, inputs, Path(out), options), options))
 
     return body
+
+
+def _refuse_stage_options(given: dict[str, Any], typed: Sequence[str]) -> None:
+    """Nothing of a stage goes with --stream, which reads stdin and writes stdout."""
+    stage_only = [RunOptions.flag(name) for name in typed if name not in ("device", "quiet")]
+    wrong = [name for name, value in given.items() if value] + stage_only
+    if wrong:
+        raise UsageError(f"{wrong[0]} doesn't go with --stream, which reads sound on stdin and writes lines on stdout")
 
 
 def tool_body(name: str, tool: Tool) -> Callable[..., Any]:

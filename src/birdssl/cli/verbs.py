@@ -35,6 +35,7 @@ class Verb:
     inputs: str  # metavar of the inputs; empty when the verb has none
     lists: bool = False  # whether it reads --files-from
     about: str = ""  # help of the inputs, where the usual words don't fit
+    stream: Callable[[], Callable[..., int]] | None = None  # what runs instead, without inputs and OUT, with --stream
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,12 @@ def _embed() -> type[Any]:
     return Embed
 
 
+def _stream() -> Callable[..., int]:
+    from birdssl.cli.stream import stream
+
+    return stream
+
+
 def _evaluate() -> type[Any]:
     from birdssl.stages.evaluate import Evaluate
 
@@ -128,7 +135,7 @@ VERBS: dict[str, Verb] = {
     "render": Verb(RenderSettings, _render, "DIR"),
     "pretrain": Verb(PretrainSettings, _pretrain, "DIR"),
     "finetune": Verb(FinetuneSettings, _finetune, "DIR"),
-    "embed": Verb(EmbedSettings, _embed, "DIR"),
+    "embed": Verb(EmbedSettings, _embed, "DIR", stream=_stream),
     "evaluate": Verb(EvaluateSettings, _evaluate, "DIR"),
     "fewshot": Verb(FewshotSettings, _fewshot, "DIR"),
     "detect": Verb(DetectSettings, _detect, "RECORDING", lists=True),

@@ -81,7 +81,7 @@ class Network:
         `batch` pictures or crops at a time. Of the crops of a clip, embeddings and probabilities are averaged.
         """
         step = max(1, batch // self.crops)
-        with _exact(), torch.inference_mode():
+        with exact(), torch.inference_mode():
             parts = [self._batch(clips[i : i + step], layer) for i in range(0, len(clips), step)]
         scores = [part.scores for part in parts if part.scores is not None]
         return Answers(np.concatenate([part.embeddings for part in parts]), np.concatenate(scores) if scores else None)
@@ -117,7 +117,7 @@ def _floats(values: torch.Tensor) -> Floats:
 
 
 @contextmanager
-def _exact() -> Iterator[None]:
+def exact() -> Iterator[None]:
     """One thread, deterministic kernels, and no TensorFloat-32, which keeps 10 of 23 bits on newer GPUs."""
     with (
         fixed_numerics(1),

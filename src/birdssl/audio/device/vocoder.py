@@ -62,6 +62,8 @@ def _in_turns(waves: Tensor, amounts: Tensor, way: Callable[[Tensor, Tensor], Te
     out = waves.float().clone()
     order = torch.argsort(amounts, stable=True)
     order = order[~nothing[order]]
+    if not len(order):
+        return out
     with torch.no_grad(), torch.autocast(waves.device.type, enabled=False):
         for rows in order.split(ON_CPU if waves.device.type == "cpu" else max(1, len(order))):
             out[rows] = way(out[rows], amounts[rows])

@@ -37,6 +37,7 @@ COMMANDS = {
     "evaluate": "evaluate {embed} --draws 200 --projection-clips 0 --several-labels leave-out",
     "fewshot": "fewshot {waves} --several-labels leave-out --shots 2 --draws 2 --epochs 2 --size quick --preset quick "
     "--crops 2 --finetune-epochs 2 --support-folds 2 --validate-every 1",
+    "compare": "compare {fewshot} --absent HuBERT",
     "detect": "detect {synth}/recordings --model {finetune} --threshold 0.2",
 }
 OTHER_SETTING = {
@@ -51,6 +52,7 @@ OTHER_SETTING = {
     "embed": "--batch 7",
     "evaluate": "--seed 7",
     "fewshot": "--seed 7",
+    "compare": "--level 0.9",
     "detect": "--threshold 0.3",
 }
 READS_RECORDINGS = ("segment", "detect")

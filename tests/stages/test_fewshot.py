@@ -11,34 +11,22 @@ import numpy as np
 import polars as pl
 import pytest
 from chirps import rendered_labels
-from waves import rendered_waves
+from waves import few_shot, rendered_waves
 
 from birdssl.artifacts.shards import write_shard
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.evaluation.fewshot import FOLDS, QUERY
 from birdssl.settings.base import check
 from birdssl.settings.fewshot import FewshotSettings
-from birdssl.settings.run import RunOptions
 from birdssl.stages.fewshot import Fewshot
 from birdssl.stages.fewshot_cell import CellWork
 from birdssl.stages.runner import run
 from birdssl.training.saved_model import load_model
 from birdssl.training.session import training_session
 
-SMALL = {
-    "widths": [8, 8, 8, 16], "ssm_layers": 1, "ssm_state": 4, "n_mels": 32, "hop": 512, "crop_seconds": 0.5,
-    "crops": 2, "epochs": 2, "batch_size": 8, "shots": 3, "draws": 2, "finetune_epochs": 2, "support_folds": 2,
-    "threads": 1, "precision": "fp32", "validate_every": 1,
-}  # fmt: skip
-QUIET = RunOptions(quiet=True, device="cpu")
 FEATURES = ("pretrained", "random", "mel", "pretrained+mel", "random+mel")
 PROBED = {(features, kind) for features in FEATURES for kind in ("linear", "knn", "centroid")}
 SYSTEMS = PROBED | {("pretrained", "finetune"), ("random", "finetune")}
-
-
-def stage(folder: Path, waves: Path, **settings: Any) -> Fewshot:
-    given = {name: value for name, value in {**SMALL, **settings}.items() if value is not ...}
-    return Fewshot(check(FewshotSettings, given), [waves], folder, QUIET)
 
 
 def answers(stage: Fewshot) -> pl.DataFrame:
@@ -53,7 +41,7 @@ def waves(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(waves: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Fewshot, dict[str, Any], str]:
     """A run of the paper's protocol."""
-    made = stage(tmp_path_factory.mktemp("runs") / "paper", waves)
+    made = few_shot(tmp_path_factory.mktemp("runs") / "paper", waves)
     outcome = run(made)
     assert outcome.exit_code == 0
     return made, outcome.summary, outcome.text
@@ -96,7 +84,7 @@ def test_the_tables_show_every_row_beside_chance(done: tuple[Fewshot, dict[str, 
 def test_a_cell_alone_gives_what_it_gives_among_others(
     done: tuple[Fewshot, dict[str, Any], str], waves: Path, tmp_path: Path
 ):
-    alone = stage(tmp_path / "alone", waves, only_draws=[1])
+    alone = few_shot(tmp_path / "alone", waves, only_draws=[1])
     run(alone)
     assert answers(alone).equals(answers(done[0]).filter(pl.col("draw") == 1))
 
@@ -112,7 +100,7 @@ def worked(made: Fewshot, cell: Any, scratch: Path) -> pl.DataFrame:
 
 
 def test_no_querys_label_reaches_a_classifier(waves: Path, tmp_path: Path):
-    made = stage(tmp_path / "out", waves, draws=1)
+    made = few_shot(tmp_path / "out", waves, draws=1)
     cell = first_cell(made)
     asked = set(cell.episodes[0].query.tolist())
     wrong = [("bass" if place in asked else label) for place, label in enumerate(cell.rows["truth"])]
@@ -124,7 +112,7 @@ def test_no_querys_label_reaches_a_classifier(waves: Path, tmp_path: Path):
 
 def test_inductive_queries_arent_heard_before_they_are_asked(waves: Path, tmp_path: Path):
     """Other sounds in the queries' places change no answer inside the support."""
-    made = stage(tmp_path / "out", waves, protocol="inductive", query_share=0.4)
+    made = few_shot(tmp_path / "out", waves, protocol="inductive", query_share=0.4)
     cell = first_cell(made)
     loud = tmp_path / "loud"
     loud.mkdir()
@@ -134,7 +122,7 @@ def test_inductive_queries_arent_heard_before_they_are_asked(waves: Path, tmp_pa
     asked = cell.rows[cell.episodes[0].query]["row"].to_numpy()
     sounds[asked] = np.random.default_rng(0).integers(-9000, 9000, sounds[asked].shape)
     write_shard(loud, 0, sounds)
-    other = stage(tmp_path / "other", loud, protocol="inductive", query_share=0.4)
+    other = few_shot(tmp_path / "other", loud, protocol="inductive", query_share=0.4)
     two = first_cell(other)
     assert two.rows["id"].equals(cell.rows["id"])
     inside = [rows.filter(pl.col("part") == FOLDS)
@@ -144,7 +132,7 @@ def test_inductive_queries_arent_heard_before_they_are_asked(waves: Path, tmp_pa
 
 
 def test_inductive_draws_share_their_pretraining_and_their_queries(waves: Path, tmp_path: Path):
-    made = stage(tmp_path / "out", waves, protocol="inductive", query_share=0.4, draws=3, pretraining_seeds=2)
+    made = few_shot(tmp_path / "out", waves, protocol="inductive", query_share=0.4, draws=3, pretraining_seeds=2)
     units = made.plan()
     assert [unit.key[-3:] for unit in units] == ["s00", "s01"]
     cell = units[0].payload
@@ -156,7 +144,7 @@ def test_inductive_draws_share_their_pretraining_and_their_queries(waves: Path, 
 
 
 def test_the_papers_pool_is_what_the_support_leaves(waves: Path, tmp_path: Path):
-    for unit in stage(tmp_path / "out", waves).plan():
+    for unit in few_shot(tmp_path / "out", waves).plan():
         cell = unit.payload
         assert np.array_equal(cell.pool, cell.episodes[0].query)
         assert not set(cell.pool) & set(cell.episodes[0].support)
@@ -165,7 +153,7 @@ def test_the_papers_pool_is_what_the_support_leaves(waves: Path, tmp_path: Path)
 
 def test_an_own_set_gets_its_best_classifier_named_and_an_encoder(tmp_path: Path):
     waves = rendered_waves(tmp_path / "waves", 4, unlabelled=6)
-    made = stage(tmp_path / "own", waves, protocol="own", shots=..., draws=..., support_folds=2)
+    made = few_shot(tmp_path / "own", waves, protocol="own", shots=..., draws=..., support_folds=2)
     outcome = run(made)
     assert outcome.exit_code == 0
     rows = answers(made)
@@ -176,7 +164,7 @@ def test_an_own_set_gets_its_best_classifier_named_and_an_encoder(tmp_path: Path
     assert told["pretraining"]["clips"] == 22
     model = load_model(made.out / "encoder")
     assert model.encoder.name == "acoustic-ssm"
-    again = stage(tmp_path / "started", waves, start=str(made.out / "encoder"), draws=1, shots=2, **dict.fromkeys(
+    again = few_shot(tmp_path / "started", waves, start=str(made.out / "encoder"), draws=1, shots=2, **dict.fromkeys(
         ("widths", "ssm_layers", "ssm_state", "n_mels", "hop", "crop_seconds"), ...))  # fmt: skip
     run(again)
     assert "acoustic-ssm encoder, linear" in (again.out / "table.md").read_text()
@@ -184,7 +172,7 @@ def test_an_own_set_gets_its_best_classifier_named_and_an_encoder(tmp_path: Path
 
 
 def test_a_sweep_chooses_its_rate_inside_the_support(waves: Path, tmp_path: Path):
-    made = stage(tmp_path / "out", waves, sweep="0.001:0.1:2", draws=1, classifiers=["finetune"])
+    made = few_shot(tmp_path / "out", waves, sweep="0.001:0.1:2", draws=1, classifiers=["finetune"])
     run(made)
     told = json.loads(next((made.out / "cells").iterdir()).read_text())
     assert set(told["draws"][0]["finetune_rates"]) == {"pretrained", "random"}
@@ -194,7 +182,7 @@ def test_a_sweep_chooses_its_rate_inside_the_support(waves: Path, tmp_path: Path
 
 
 def test_without_pretraining_only_controls_answer(waves: Path, tmp_path: Path):
-    made = stage(tmp_path / "out", waves, start="none", draws=1, classifiers=["centroid"])
+    made = few_shot(tmp_path / "out", waves, start="none", draws=1, classifiers=["centroid"])
     run(made)
     assert set(answers(made)["features"]) == {"random", "random+mel", "mel"}
 
@@ -204,7 +192,7 @@ def test_groups_come_from_a_table_from_words_or_by_chance(waves: Path, tmp_path:
     table.write_text("label,group\nbass,low\ntenor,low\nalto,high\nsoprano,high\n")
 
     def groups(**settings: Any) -> dict[str, tuple[str, ...]]:
-        made = stage(tmp_path / "out", waves, **settings)
+        made = few_shot(tmp_path / "out", waves, **settings)
         made.plan()
         return {group.name: group.classes for group in made.groups}
 
@@ -217,27 +205,28 @@ def test_groups_come_from_a_table_from_words_or_by_chance(waves: Path, tmp_path:
 
 def test_disjoint_origins_are_left_out_and_counted(tmp_path: Path):
     waves = rendered_waves(tmp_path / "waves", 8, per_origin=2)
-    made = stage(tmp_path / "out", waves, start="none", classifiers=["centroid"], shots=2, disjoint_origins=True)
+    made = few_shot(tmp_path / "out", waves, start="none", classifiers=["centroid"], shots=2, disjoint_origins=True)
     outcome = run(made)
     for (_,), rows in answers(made).group_by("draw"):
         support, query = (set(rows.filter(pl.col("part") == part)["origin"]) for part in (FOLDS, QUERY))
         assert support
         assert not support & query
     assert "queries were left out, as their origins are in the support too" in outcome.text
-    kept = run(stage(tmp_path / "kept", waves, start="none", classifiers=["centroid"], shots=2))
+    kept = run(few_shot(tmp_path / "kept", waves, start="none", classifiers=["centroid"], shots=2))
     assert "of the queries are of an origin that the support has too" in kept.text
 
 
 def test_what_cannot_be_is_refused_before_anything_is_trained(waves: Path, tmp_path: Path):
     def refused(kind: type[Exception], words: str, waves: Path = waves, **settings: Any) -> None:
         with pytest.raises(kind, match=words):
-            stage(tmp_path / "out", waves, **settings).plan()
+            few_shot(tmp_path / "out", waves, **settings).plan()
 
     refused(IncompatibleError, "holds pictures", rendered_labels(tmp_path / "pictures", 12))
     refused(IncompatibleError, "alto has 8 clips, and 8 shots", shots=8)
     refused(IncompatibleError, "a pool of 20 clips is smaller than the batch of 64", batch_size=64)
     refused(NoInputError, "no such table", groups="nothing.csv")
     refused(UsageError, "has no size", size="huge")
+    refused(UsageError, "cola learns from views of kind crops", views="one")
     refused(NoInputError, "holds no", start=str(tmp_path / "nowhere"))
     one = rendered_waves(tmp_path / "one", 1)
     refused(IncompatibleError, "one labelled clip", one, protocol="own", shots=..., draws=...)

@@ -1,4 +1,4 @@
-"""Stored waveforms of tones, as `birdssl render --kind waveform` leaves them: a class is a pitch."""
+"""Stored waveforms of tones, as `birdssl render --kind waveform` leaves them, and few-shot on them in seconds."""
 
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,18 @@ from birdssl.artifacts.artifact import COMPLETE, MANIFEST, REJECTS, UNITS, Stage
 from birdssl.artifacts.manifest import clip_id, clips
 from birdssl.artifacts.shards import write_shard
 from birdssl.seeds import generator
+from birdssl.settings.base import check
+from birdssl.settings.fewshot import FewshotSettings
+from birdssl.settings.run import RunOptions
+from birdssl.stages.fewshot import Fewshot
 
 RATE, SECONDS = 8000, 1.0
+SMALL = {
+    "widths": [8, 8, 8, 16], "ssm_layers": 1, "ssm_state": 4, "n_mels": 32, "hop": 512, "crop_seconds": 0.5,
+    "crops": 2, "epochs": 2, "batch_size": 8, "shots": 3, "draws": 2, "finetune_epochs": 2, "support_folds": 2,
+    "threads": 1, "precision": "fp32", "validate_every": 1,
+}  # fmt: skip
+QUIET = RunOptions(quiet=True, device="cpu")
 PITCH = {"bass": 300.0, "tenor": 700.0, "alto": 1400.0, "soprano": 2800.0}  # Hz
 
 
@@ -50,3 +60,9 @@ def rendered_waves(
     counts = {"units": 1, "rows": len(rows), "rejects": 0}
     StageRecord("render", "0", COMPLETE, {}, [], "plan", facts, counts, {}, f"{folder.name} {len(rows)}").write(folder)
     return folder
+
+
+def few_shot(folder: Path, waves: Path, **settings: Any) -> Fewshot:
+    """The stage, small enough for a test; `...` leaves a setting at its default."""
+    given = {name: value for name, value in {**SMALL, **settings}.items() if value is not ...}
+    return Fewshot(check(FewshotSettings, given), [waves], folder, QUIET)

@@ -10,6 +10,7 @@ from typing import Any
 
 from birdssl.settings.augment import AugmentSettings
 from birdssl.settings.base import Settings
+from birdssl.settings.compare import CompareSettings
 from birdssl.settings.demo import DemoSettings
 from birdssl.settings.detect import DetectSettings
 from birdssl.settings.doctor import DoctorSettings
@@ -121,6 +122,12 @@ def _fewshot() -> type[Any]:
     return Fewshot
 
 
+def _compare() -> type[Any]:
+    from birdssl.stages.compare import Compare
+
+    return Compare
+
+
 def _detect() -> type[Any]:
     from birdssl.stages.detect import Detect
 
@@ -138,6 +145,7 @@ VERBS: dict[str, Verb] = {
     "embed": Verb(EmbedSettings, _embed, "DIR", stream=_stream),
     "evaluate": Verb(EvaluateSettings, _evaluate, "DIR"),
     "fewshot": Verb(FewshotSettings, _fewshot, "DIR"),
+    "compare": Verb(CompareSettings, _compare, "DIR"),
     "detect": Verb(DetectSettings, _detect, "RECORDING", lists=True),
 }
 

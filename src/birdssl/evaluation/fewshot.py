@@ -24,6 +24,9 @@ QUERY, FOLDS = "query", "folds"  # parts: answers to queries; answers inside the
 PRETRAINED, RANDOM, MEL = "pretrained", "random", "mel"
 WITH_MEL = "+mel"
 FINETUNE, CHOSEN = "finetune", "chosen"
+FEATURES = (PRETRAINED, PRETRAINED + WITH_MEL, RANDOM, RANDOM + WITH_MEL, MEL)  # in a table's order
+CLASSIFIERS = (CHOSEN, FINETUNE, "linear", "knn", "centroid")
+AND = " and "  # between the methods that share a control
 LEVEL = 0.95
 CERTAINTY_DIGITS = 9  # of the mean probability given to the truth: ties shouldn't hang on the order of a sum
 
@@ -61,6 +64,10 @@ class System:
     def control(self) -> bool:
         """Whether no pretraining went into it."""
         return PRETRAINED not in self.features and self.classifier != CHOSEN
+
+    def beside(self, method: str) -> bool:
+        """Whether a control stands beside a method: it is nobody's, or one of those that it is named after."""
+        return not self.method or method in self.method.split(AND)
 
     def words(self) -> str:
         """As a table's row names it."""
@@ -133,7 +140,9 @@ def choose(found: pl.DataFrame, method: str, among: Sequence[str] = ()) -> pl.Da
         & pl.col("folds_accuracy").is_not_null()
     )
     if among:
-        candidates = candidates.filter(pl.col("method").is_in([*among, ""]))
+        names = candidates["method"].unique().to_list()
+        allowed = [name for name in names if not name or set(among) & {name, *name.split(AND)}]
+        candidates = candidates.filter(pl.col("method").is_in(allowed))
     best = candidates.sort(
         [*CELL, "folds_accuracy", "folds_certainty", *SYSTEM],
         descending=[False] * len(CELL) + [True, True] + [False] * len(SYSTEM),
@@ -148,14 +157,42 @@ def choose(found: pl.DataFrame, method: str, among: Sequence[str] = ()) -> pl.Da
     ).select(*found.columns, "choice")
 
 
+def merge_controls(found: pl.DataFrame) -> pl.DataFrame:
+    """Cells in which controls that several methods have alike are one: named after all of them, or after nobody.
+
+    Random starts differ between encoders, and mel statistics between machines in the last digit at most; controls are
+    alike where they agree in every cell that both have, and have one in common.
+    """
+    own = pl.col("features").str.contains(PRETRAINED, literal=True) | (pl.col("classifier") == CHOSEN)
+    parts = [found.filter(own)]
+    for _, rows in found.filter(~own).group_by("features", "classifier", maintain_order=True):
+        kinds: dict[tuple[str, ...], pl.DataFrame] = {}
+        for (method,), mine in rows.group_by("method", maintain_order=True):
+            names = next((names for names, cells_ in kinds.items() if _alike(cells_, mine)), None)
+            if names is None:
+                kinds[(str(method),)] = mine
+            else:
+                both = pl.concat([kinds.pop(names), mine]).unique(CELL, keep="first", maintain_order=True)
+                kinds[(*names, str(method))] = both
+        for names, cells_ in kinds.items():
+            name = AND.join(names) if len(kinds) > 1 else ""
+            parts.append(cells_.with_columns(pl.lit(name).alias("method")))
+    return pl.concat(parts).sort(*SYSTEM, *CELL)
+
+
+def _alike(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    both = one.join(other, on=CELL, suffix="_other")
+    same = (pl.col(name).eq_missing(pl.col(f"{name}_other")) for name in ("accuracy", "asked", "folds_accuracy"))
+    return not both.is_empty() and bool(both.select(pl.all_horizontal(*same).all()).item())
+
+
 def systems(found: pl.DataFrame) -> list[System]:
     """Systems of a table of cells: methods in the order in which they come, then controls."""
     rows = [System(*row) for row in found.select(SYSTEM).unique(maintain_order=True).iter_rows()]
     methods = list(dict.fromkeys(row.method for row in rows))
-    order = [CHOSEN, FINETUNE, "linear", "knn", "centroid"]
-    features = ["", PRETRAINED, PRETRAINED + WITH_MEL, RANDOM, RANDOM + WITH_MEL, MEL]
+    features = ["", *FEATURES]
     return sorted(rows, key=lambda row: (row.control, methods.index(row.method), features.index(row.features),
-                                         order.index(row.classifier)))  # fmt: skip
+                                         CLASSIFIERS.index(row.classifier)))  # fmt: skip
 
 
 def of_system(found: pl.DataFrame, system: System) -> pl.DataFrame:

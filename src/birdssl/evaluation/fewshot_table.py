@@ -65,7 +65,8 @@ def own_pairs(known: Sequence[System]) -> list[tuple[System, System]]:
 
     By the same classifier; fine-tuning, which mel statistics can't have, and the choice meet the linear probe on them.
     """
-    have, pairs = set(known), list[tuple[System, System]]()
+    controls = [system for system in known if system.control]
+    pairs = list[tuple[System, System]]()
     for system in known:
         if system.control:
             continue
@@ -73,22 +74,20 @@ def own_pairs(known: Sequence[System]) -> list[tuple[System, System]]:
         wanted = (
             [] if system.classifier == CHOSEN else [(system.features.replace(PRETRAINED, RANDOM), system.classifier)]
         )
-        for features, classifier in [*wanted, (MEL, plain)]:
-            beside = [System(name, features, classifier) for name in dict.fromkeys(["", system.method])]
-            pairs += [(system, other) for other in beside if other in have]
+        for kind in [*wanted, (MEL, plain)]:
+            pairs += [(system, other) for other in controls
+                      if (other.features, other.classifier) == kind and other.beside(system.method)]  # fmt: skip
     return pairs
 
 
 def method_pairs(known: Sequence[System], baseline: str) -> list[tuple[System, System]]:
     """Every system against a baseline: a row by its words, or a method, which is met by its own kind of row.
 
-    Raises KeyError for a name that is neither.
+    None where nothing has that name.
     """
     named = [system for system in known if system.words() == baseline]
     if named:
         return [(system, named[0]) for system in known if system != named[0]]
-    if baseline not in {system.method for system in known}:
-        raise KeyError(baseline)
     return [
         (system, System(baseline, system.features, system.classifier))
         for system in known

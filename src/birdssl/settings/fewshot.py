@@ -76,8 +76,8 @@ class FewshotSettings(OptimisationSettings, FrontendSettings, NetworkSettings, O
     pool_clips: int | None = setting(None, "Most clips to pretrain on, drawn; default all of the pool.", ge=2)
     start: str = setting(
         PRETRAIN,
-        "Where the encoder comes from: pretrain one on each pool, none (random start and mel statistics alone), published (--weights of "
-        "--encoder), or the OUT of `birdssl pretrain`.",
+        "Where the encoder comes from: pretrain one on each pool, none (random start and mel statistics alone), "
+        "published (--weights of --encoder), or the OUT of `birdssl pretrain`.",
         short="-s",
         metavar="pretrain|none|published|DIR",
     )

@@ -19,9 +19,8 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
-from birdssl import __version__
 from birdssl.artifacts.artifact import table_digest
-from birdssl.artifacts.atomic import atomic_path, write_json, write_text
+from birdssl.artifacts.atomic import write_json
 from birdssl.artifacts.episodes import (
     EVERY_CLASS,
     Clips,
@@ -36,19 +35,21 @@ from birdssl.artifacts.episodes import (
 )
 from birdssl.artifacts.manifest import ORIGINAL
 from birdssl.artifacts.text_tables import column, read_rows
-from birdssl.errors import IncompatibleError, NoInputError
-from birdssl.evaluation.fewshot import ANSWERS, WITH_MEL, cells, choose, systems
-from birdssl.evaluation.fewshot_table import latex_csv, long_csv, markdown, own_pairs, picture, tabulate, terminal
+from birdssl.errors import IncompatibleError, NoInputError, UsageError
+from birdssl.evaluation.fewshot import ANSWERS, cells, choose, systems
+from birdssl.evaluation.fewshot_table import own_pairs, tabulate
 from birdssl.settings.fewshot import NONE, PRETRAIN, PUBLISHED, FewshotSettings
 from birdssl.stages.clip_table import merged_facts, recording_contents, remove_strays
 from birdssl.stages.contract import Result, Source, Stage, Unit, relative
 from birdssl.stages.fewshot_cell import Cell, CellWork, build_start
 from birdssl.stages.fewshot_notes import notes
+from birdssl.stages.fewshot_tables import TABLES, told, write_tables
 from birdssl.stages.frontends import PICTURES, started_frontend, waveform_frontend
 from birdssl.stages.inference import model_source
 from birdssl.stages.training import training_plan
 from birdssl.training.joined import Joined, join
 from birdssl.training.labelled import labelled_rows
+from birdssl.training.methods import METHODS
 from birdssl.training.optimisers import usual_batch
 from birdssl.training.partition import without_test
 from birdssl.training.saved_model import ModelSpec, SavedModel, load_model, save_model
@@ -57,8 +58,7 @@ from birdssl.training.waveforms import Frontend
 
 log = logging.getLogger(__name__)
 
-ENCODER, CELLS, RESULTS = "encoder", "cells", "results.json"
-TABLES = ("table.md", "table.csv", "latex.csv", "systems.png")
+ENCODER, CELLS = "encoder", "cells"
 PLACES = ("path", "shard", "row")  # columns that say where a clip lies, not what it is
 
 
@@ -66,7 +66,7 @@ class Fewshot(Stage[FewshotSettings]):
     """A unit is a cell: a group, a pretraining seed and, where the pool depends on it, a draw of the support."""
 
     verb: ClassVar[str] = "fewshot"
-    owns: ClassVar[tuple[str, ...]] = (RESULTS, *TABLES, CELLS, ENCODER)
+    owns: ClassVar[tuple[str, ...]] = (*TABLES, CELLS, ENCODER)
     parallel: ClassVar[bool] = False
     accepts: ClassVar[tuple[str, ...] | None] = ("render",)
     data: Joined
@@ -137,13 +137,25 @@ class Fewshot(Stage[FewshotSettings]):
         clips = Clips(*(tuple(rows[name].to_list()) for name in ("id", "truth", "origin")))
         self.groups = choose_groups(self._groups(clips), settings.only_groups)
         self.frontend = self._frontend()
-        build_start(settings, self.started, self.frontend, settings.seed)  # says now what doesn't fit
+        self._check_method()
         contents = recording_contents(artifacts)
         units = [self._unit(cell, contents) for cell in self._cells(rows, clips)]
         self.keys = [unit.key for unit in units]
         if not units:
             raise NoInputError(f"{self.inputs[0]}: no group to run")
         return units
+
+    def _check_method(self) -> None:
+        """Says now what doesn't fit: sizes of the encoder, the objective's views, and its demands on the encoder."""
+        settings = self.settings
+        encoder = build_start(settings, self.started, self.frontend, settings.seed)
+        if settings.start != PRETRAIN:
+            return
+        method = METHODS[settings.objective]
+        if settings.shown_views not in method.views or settings.shown_views == "stored":
+            known = ", ".join(name for name in method.views if name != "stored")
+            raise UsageError(f"--views {settings.shown_views}: {settings.objective} learns from views of kind {known}")
+        method.build(encoder, settings.own())
 
     def _rows(self) -> pl.DataFrame:
         """Originals outside the test part, with `truth`; with --protocol own those of no single label too, as ""."""
@@ -244,9 +256,9 @@ class Fewshot(Stage[FewshotSettings]):
             self.options.device, settings.precision, settings.threads, self.encoder_name, scratch
         ) as session:
             work = CellWork(unit.payload, settings, self.data, self.started, self.frontend, session, scratch)
-            rows, told, encoder = work.run()
+            rows, noted, encoder = work.run()
         shutil.rmtree(scratch, ignore_errors=True)  # a checkpoint of each of many cells would fill a disk
-        write_json(self.out / CELLS / f"{unit.key}.json", told)
+        write_json(self.out / CELLS / f"{unit.key}.json", noted)
         if encoder is not None and settings.protocol == "own" and unit.payload.seed == 0:
             provenance = {"verb": self.verb, "objective": settings.objective, "start": settings.start}
             save_model(self.out / ENCODER, encoder, None, ModelSpec(work.frontend.to_dict(), provenance=provenance))
@@ -273,23 +285,14 @@ class Fewshot(Stage[FewshotSettings]):
                            settings.level, column_)  # fmt: skip
         paths = [self.out / CELLS / f"{key}.json" for key in self.keys]
         remove_strays(self.out / CELLS, set(paths))
-        told = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-        results = {"schema": 1, "birdssl": __version__, "method": self.method, "protocol": settings.protocol,
-                   **results, "notes": notes(settings, results, told)}  # fmt: skip
-        write_json(self.out / RESULTS, results)
-        title = f"{self.method}, --protocol {settings.protocol}"
-        write_text(self.out / "table.md", markdown(results, title, results["notes"]))
-        write_text(self.out / "table.csv", long_csv(results))
-        write_text(self.out / "latex.csv", latex_csv(results))
-        with atomic_path(self.out / "systems.png") as part:
-            part.write_bytes(picture(results))
-        told_on = ("method", "protocol", "level", "score", "chance", "systems", "absent", "differences", "notes")
-        return {name: results[name] for name in told_on}
+        cells_ = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        results |= {"method": self.method, "protocol": settings.protocol}
+        results["notes"] = notes(settings, results, cells_)
+        return write_tables(self.out, results, f"{self.method}, --protocol {settings.protocol}")
 
     def report(self, summary: dict[str, Any]) -> str:
         """The averages, the verdicts, and what a reader should know of them."""
-        verdicts = [item["verdict"] for item in summary["differences"] if WITH_MEL not in item["features"]]
-        return "\n".join([*terminal(summary), "", *verdicts, *summary["notes"], f"tables: {self.out / 'table.md'}"])
+        return told(self.out, summary)
 
 
 def _pairs(path: Path) -> Sequence[tuple[str, str]]:

@@ -28,7 +28,7 @@ from birdssl.training.fewshot import Tuning, embed, finetuned, probabilities
 from birdssl.training.history import Row
 from birdssl.training.joined import Joined
 from birdssl.training.loop import train
-from birdssl.training.methods import METHODS
+from birdssl.training.methods import METHODS, Sources
 from birdssl.training.pretraining import lasting_collapse
 from birdssl.training.saved_model import SavedModel
 from birdssl.training.session import Session
@@ -122,7 +122,8 @@ class CellWork:
         shown = WaveformViews(settings.shown_views, self.sounds, self.pool, self.frontend,
                               shuffled=settings.shuffle_pairs)  # fmt: skip
         looked_at = WaveformViews(settings.shown_views, self.sounds, self.pool, self.frontend)
-        task = method.task(network, shown, looked_at, self.cell.batch, self.seed)
+        sources = Sources(shown, looked_at, self.cell.batch, self.seed, settings.own(), shuffled=settings.shuffle_pairs)
+        task = method.task(network, sources)
         plan = training_plan(settings, encoder.name, self.cell.batch, pretraining=True)
         plan = replace(plan, seed=self.seed)
         trained = train(task, plan, self.session.fabric, self.scratch, self.session.environment)

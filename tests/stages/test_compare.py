@@ -1,0 +1,115 @@
+"""Few-shot runs side by side: parts join, controls merge, and what can't be set side by side is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from waves import QUIET, few_shot, rendered_waves
+
+from birdssl.errors import IncompatibleError, UsageError
+from birdssl.settings.base import check
+from birdssl.settings.compare import CompareSettings
+from birdssl.stages.compare import Compare
+from birdssl.stages.runner import run
+
+PROBES = ["linear", "centroid"]
+
+
+def compared(out: Path, *runs: Path, **settings: Any) -> Compare:
+    return Compare(check(CompareSettings, settings), runs, out, QUIET)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two methods; the first in two parts as well."""
+    folder = tmp_path_factory.mktemp("runs")
+    waves = rendered_waves(folder / "waves", 8)
+    for name, changed in {
+        "whole": {"name": "one"},
+        "first": {"name": "one", "only_draws": [0]},
+        "second": {"name": "one", "only_draws": [1]},
+        "clar": {"name": "two", "objective": "barlow-twins", "encoder": "acoustic-ssm"},
+        "cnn": {"name": "three", "encoder": "adapted-cnn", "ssm_layers": ..., "ssm_state": ...},
+        "other": {"name": "four", "seed": 7, "start": "none"},
+        "own": {"name": "five", "start": "none", "protocol": "own", "shots": ..., "draws": ...},
+    }.items():
+        run(few_shot(folder / name, waves, classifiers=PROBES, epochs=1, **changed))
+    return folder
+
+
+def table(found: Compare) -> dict[str, Any]:
+    return json.loads((found.out / "results.json").read_text())
+
+
+def test_parts_of_a_run_are_the_run(runs: Path, tmp_path: Path):
+    one, two = compared(tmp_path / "one", runs / "whole"), compared(tmp_path / "two", runs / "second", runs / "first")
+    run(one), run(two)
+    assert table(one)["systems"] == table(two)["systems"]
+    own = json.loads((runs / "whole" / "results.json").read_text())
+    shown = {row["name"]: row["average"] for row in table(one)["systems"]}
+    for row in own["systems"]:
+        name = "one, chosen on the support set" if row["classifier"] == "chosen" else row["name"]
+        assert shown[name] == row["average"]
+    assert {item["verdict"].replace("one, chosen", "chosen") for item in table(one)["differences"]} == {
+        item["verdict"] for item in own["differences"]
+    }
+
+
+def test_methods_stand_side_by_side_with_controls_once(runs: Path, tmp_path: Path):
+    made = compared(tmp_path / "out", *(runs / name for name in ("whole", "clar", "cnn")), absent=["HuBERT"],
+                    baseline="one")  # fmt: skip
+    outcome = run(made)
+    names = [row["name"] for row in table(made)["systems"]]
+    assert len(set(names)) == len(names)
+    assert [name for name in names if name.startswith("mel")] == ["mel statistics, linear",
+                                                                   "mel statistics, nearest centroid"]  # fmt: skip
+    # the same network starts from the same weights, whatever it is to learn
+    assert "random start of one and two, linear" in names
+    assert "random start of three, linear" in names
+    assert "chosen on the support set" in names
+    assert "two, chosen on the support set" in names
+    assert "HuBERT" in outcome.text
+    assert "weights not at hand" in (made.out / "table.md").read_text()
+    sides = {(item["first"], item["second"]) for item in table(made)["differences"]}
+    assert ("two, linear", "one, linear") in sides
+    assert ("three, linear", "random start of three, linear") in sides
+    assert ("two, linear", "random start of one and two, linear") in sides
+
+
+def test_rows_may_be_narrowed_and_the_choice_is_still_among_all(runs: Path, tmp_path: Path):
+    made = compared(tmp_path / "out", runs / "whole", runs / "clar", classifiers=["centroid"])
+    run(made)
+    assert {row["classifier"] for row in table(made)["systems"]} == {"centroid", "chosen"}
+    whole = compared(tmp_path / "whole", runs / "whole", runs / "clar")
+    run(whole)
+    chosen = [[row for row in table(found)["systems"] if row["classifier"] == "chosen"] for found in (made, whole)]
+    assert chosen[0] == chosen[1]
+
+
+def test_own_sets_are_compared_inside_the_support(runs: Path, tmp_path: Path):
+    made = compared(tmp_path / "out", runs / "own")
+    assert "The best for this set, by folds inside the labelled clips" in run(made).text
+
+
+@pytest.mark.parametrize(
+    ("inputs", "settings", "kind", "words"),
+    [
+        (("whole", "other"), {}, IncompatibleError, "asked other queries in group all classes, draw 0"),
+        (("whole", "first"), {}, IncompatibleError, "one has group all classes, draw 0, seed 0 in two inputs"),
+        (("whole", "own"), {}, IncompatibleError, "compare runs of one protocol"),
+        (("whole", "clar"), {"name": ["x"]}, UsageError, "1 names for 2 inputs"),
+        (("whole",), {"baseline": "on"}, UsageError, "--baseline 'on' is no method and no row; did you mean 'one'"),
+        (("waves",), {}, IncompatibleError, "was made by `birdssl render`"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_set_side_by_side_is_refused(
+    runs: Path, tmp_path: Path, inputs: tuple[str, ...], settings: dict[str, Any], kind: type[Exception], words: str
+):
+    with pytest.raises(kind, match=words):
+        run(compared(tmp_path / "out", *(runs / name for name in inputs), **settings))
+
+
+def test_a_method_has_a_run_or_none():
+    with pytest.raises(UsageError, match="--absent 'x' is also a --name"):
+        check(CompareSettings, {"name": ["x"], "absent": ["x"]})

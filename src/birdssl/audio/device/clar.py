@@ -158,7 +158,7 @@ def _carry_out(operation: str, waves: Tensor, plan: Plan, sample_rate: int) -> T
 
     def masked() -> Tensor:
         length = (plan.mask_length * samples).long()
-        start = (plan.mask_start * (samples - length + 1)).long()
+        start = (plan.mask_start * (samples - length + 1)).long().minimum(samples - length)
         return time_mask(waves, there(start), there(length), there(plan.mask_level), there(plan.mask_noise_at))
 
     def noisy(colour: Tensor) -> Tensor:

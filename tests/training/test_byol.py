@@ -161,7 +161,7 @@ import torch
 from whistles import ClickedPairs
 from birdssl.models.byol_a import byol_a_cnn
 from birdssl.models.initial import seeded_weights
-from birdssl.training.byol import ByolA, ByolNetwork
+from birdssl.training.byol import ByolA, ByolNetwork, normalised
 from birdssl.training.loop import TrainingPlan, make_fabric, train
 from birdssl.training.optimisers import OptimiserPlan
 
@@ -170,6 +170,11 @@ torch.set_num_threads(1)
 with seeded_weights(1):
     network = ByolNetwork(byol_a_cnn(channels=1, bins=16, features=16), 8, 12, 0.9)
 fabric = make_fabric(torch.device("cpu"), "fp32", processes)
+first, second = ClickedPairs(0, 8).views(torch.arange(8), 1)
+first = first * torch.arange(1.0, 9).view(8, 1, 1, 1)
+own = slice(4 * fabric.global_rank, 4 * fabric.global_rank + 4)
+for part, whole in zip(normalised(first[own], second[own], gathered=True), normalised(first, second)):
+    torch.testing.assert_close(part, whole[own])
 task = ByolA(network, ClickedPairs(0, 32), ClickedPairs(32, 10), 8)
 trained = train(task, TrainingPlan(2, 8, 1030, OptimiserPlan("adam", 1e-2)), fabric, folder)
 sums = {name: float(weight.double().sum()) for name, weight in network.named_parameters()}
@@ -179,7 +184,7 @@ leave(folder, "told-*.json", processes)
 
 
 @pytest.mark.slow
-def test_two_processes_agree_on_the_target(tmp_path: Path):
+def test_two_processes_normalise_together_and_agree_on_the_target(tmp_path: Path):
     """Not on what one process would find: batch normalisation sees a process's own share on a CPU."""
     run_processes(SCRIPT, 2, str(tmp_path))
     (history, sums), other = (json.loads((tmp_path / f"told-{rank}.json").read_text()) for rank in range(2))

@@ -50,6 +50,9 @@ def test_the_loss_by_hand():
     differences, counts = hidden_difference(rebuilt, content, places)
     assert differences.tolist() == [5.0, 13.0]
     assert counts.tolist() == [1.0, 2.0]
+    with torch.autocast("cpu", torch.bfloat16):
+        narrow, _ = hidden_difference(rebuilt.bfloat16(), content, places)
+    assert narrow.equal(differences)
 
 
 def test_only_hidden_places_are_learnt_from():

@@ -51,7 +51,7 @@ class ByolNetwork(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Two, Two]:
         """Two views (B, 1, F, T) to predictions and targets, each of view 1 and 2 and (B, width)."""
-        first, second = normalised(first, second)
+        first, second = normalised(first, second, gathered=True)
         online = self.project(first)[1], self.project(second)[1]
         return self.predict(*online), self.targets(first, second)
 
@@ -87,14 +87,18 @@ def _through(encoder: nn.Module, projector: nn.Module, view: Tensor) -> tuple[Te
         return embedding, projector(embedding.float())
 
 
-def normalised(first: Tensor, second: Tensor) -> Two:
+def normalised(first: Tensor, second: Tensor, *, gathered: bool = False) -> Two:
     """Both views (B, 1, F, T) by the mean and the deviation of all their values: BYOL-A's "post-norm".
 
-    Over the global batch: with several processes all of them take the same numbers. It undoes what mixing, cropping and
-    fading did to the statistics that the encoder is used with later.
+    It undoes what mixing, cropping and fading did to the statistics that the encoder is used with later. With
+    `gathered` they are those of the global batch, of which each process holds an equal share.
     """
-    mean = gather(torch.stack([first.mean(), second.mean()])).mean()
-    variance = gather(torch.stack([(view - mean).pow(2).mean() for view in (first, second)])).mean()
+
+    def overall(parts: list[Tensor]) -> Tensor:
+        return (gather(torch.stack(parts)) if gathered else torch.stack(parts)).mean()
+
+    mean = overall([first.mean(), second.mean()])
+    variance = overall([(view - mean).pow(2).mean() for view in (first, second)])
     deviation = variance.sqrt().clamp_min(torch.finfo(first.dtype).eps)
     return (first - mean) / deviation, (second - mean) / deviation
 

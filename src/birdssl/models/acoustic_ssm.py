@@ -133,12 +133,8 @@ class AcousticSSM(Encoder):
     def advance(self, features: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """As `over_time`, from a state instead of rest: (B, T, features) and the state after them. Use in eval mode."""
         after = []
-        for block, heard in zip(self._blocks(), state, strict=True):
-            made = []
-            for frame in features.unbind(1):
-                frame, heard = block.step(frame, heard)
-                made.append(frame)
-            features = torch.stack(made, 1)
+        for block, before in zip(self._blocks(), state, strict=True):
+            features, heard = block.advance(features, before)
             after.append(heard)
         return features, after
 

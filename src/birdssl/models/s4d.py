@@ -135,16 +135,27 @@ class S4D(nn.Module):
 
     def step(self, frame: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One frame (B, H) and the state before it to the layer's output (B, H) and the state after it."""
+        made, state = self.advance(frame[:, None], state)
+        return made[:, 0], state
+
+    def advance(self, frames: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, T, H) and the state before them to the layer's output (B, T, H) and the state after them.
+
+        Only the state goes frame by frame; what is heard of it and the mixture of channels are worked out for all T.
+        """
 
         def make() -> tuple[Tensor, Tensor]:
             log_factor, weight = self._steps()
             return torch.exp(log_factor), weight
 
         factor, weight = self._recall("step", None, make)
-        heard = frame.to(self.d.dtype)
-        state = factor * state + heard[:, :, None]
-        y = 2 * (weight * state).real.sum(-1) + self.d * heard
-        return self._mixed(y[:, None])[:, 0], state
+        heard = frames.to(self.d.dtype)
+        states = []
+        for frame in heard.unbind(1):
+            state = factor * state + frame[:, :, None]
+            states.append(state)
+        y = 2 * (weight * torch.stack(states, 1)).real.sum(-1) + self.d * heard
+        return self._mixed(y), state
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, T, H) to (B, T, H)."""
@@ -193,7 +204,7 @@ class S4DBlock(nn.Module):
             mixed = self.dropout(mixed.transpose(1, 2)).transpose(1, 2)
         return self.norm(frames + mixed)
 
-    def step(self, frame: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One frame (B, H) and a state (B, H, N/2) to the next frame and the state after it. Use it in eval mode."""
-        mixed, state = self.layer.step(frame, state)
-        return self.norm(frame + mixed), state
+    def advance(self, frames: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, T, H) and a state (B, H, N/2) to the next frames and the state after them. Use it in eval mode."""
+        mixed, state = self.layer.advance(frames, state)
+        return self.norm(frames + mixed), state

@@ -5,12 +5,16 @@ What is drawn follows from the seed, the epoch and the clip's place in the input
 
 from collections.abc import Callable
 
+import numpy as np
 from torch import Tensor
 
+from birdssl.audio.device import byola, clar
+from birdssl.seeds import generator
 from birdssl.training.pairs import another_clip
 from birdssl.training.waveforms import Frontend, Sounds
 
 Made = tuple[Tensor, ...]
+Plans = tuple[clar.Plan, clar.Plan]
 
 
 class WaveformViews:
@@ -50,7 +54,46 @@ def one(views: WaveformViews, clips: Tensor, epoch: int) -> Made:
     return (views.frontend.inputs(views.crop(clips, epoch, "first crop")),)
 
 
+def clar_pair(views: WaveformViews, clips: Tensor, epoch: int) -> Made:
+    """One crop with two sets of CLAR's augmentations (AcousticSSM2)."""
+    first, second, _ = _augmented(views, clips, epoch, clar.clar_views)
+    return first, second
+
+
+def mt_slvr_pair(views: WaveformViews, clips: Tensor, epoch: int) -> Made:
+    """One crop with one to seven augmentations, the same on both views and otherwise set, and which: (B, 7) float."""
+    first, second, plan = _augmented(views, clips, epoch, clar.mt_slvr_views)
+    return first, second, plan.applied().to(first.device)
+
+
+def _augmented(
+    views: WaveformViews, clips: Tensor, epoch: int, draw: Callable[[np.random.Generator, int], Plans]
+) -> tuple[Tensor, Tensor, clar.Plan]:
+    """Both views as the encoder takes them, and the first one's plan."""
+    rate = views.frontend.sample_rate
+    plans = draw(generator(views.sounds.seed, "augmentations", epoch), views.clips)
+    made = []
+    for plan, shown in zip(plans, (clips, views.partner(clips, epoch)), strict=True):
+        waves = clar.apply(views.crop(shown, epoch, "first crop"), plan.rows(clips), rate)
+        made.append(views.frontend.inputs(waves))
+    return made[0], made[1], plans[0].rows(clips)
+
+
+def byol_pair(views: WaveformViews, clips: Tensor, epoch: int) -> Made:
+    """One crop, mixed with other clips, cropped and resized twice (BYOL-A)."""
+    plans = byola.byol_views(generator(views.sounds.seed, "mixtures", epoch), views.clips)
+    made = []
+    for plan, shown in zip(plans, (clips, views.partner(clips, epoch)), strict=True):
+        drawn = plan.rows(clips)
+        sounds = [views.frontend.inputs(views.crop(which, epoch, "first crop")) for which in (shown, drawn.partner)]
+        made.append(byola.apply(sounds[0], sounds[1], drawn))
+    return made[0], made[1]
+
+
 VIEWS: dict[str, Callable[[WaveformViews, Tensor, int], Made]] = {
     "crops": crops,
     "one": one,
+    "clar": clar_pair,
+    "mt-slvr": mt_slvr_pair,
+    "byol-a": byol_pair,
 }

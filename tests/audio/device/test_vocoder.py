@@ -65,7 +65,7 @@ def test_pitch_moves_by_semitones(semitones: int) -> None:
     expected = 3000 * 2 ** (semitones / 12)
     found = shifted(tone(3000), semitones)
     assert found.shape == (SAMPLES,)
-    assert peak(found) == pytest.approx(expected, rel=3e-3)
+    assert peak(found) == pytest.approx(expected, rel=4e-3)
 
 
 def test_an_octave_up_is_twice_the_frequency() -> None:

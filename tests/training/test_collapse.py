@@ -8,7 +8,8 @@ import torch
 from birdssl.models.projector import Projector
 from birdssl.models.registry import build_encoder
 from birdssl.objectives.registry import OBJECTIVES
-from birdssl.training.pretraining import PairNetwork, Pretraining, lasting_collapse, spread
+from birdssl.training.pretraining import PairNetwork, Pretraining
+from birdssl.training.validation import lasting_collapse, spread
 
 
 def rows(*spreads: float) -> list[dict[str, float]]:

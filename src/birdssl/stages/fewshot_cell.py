@@ -29,9 +29,9 @@ from birdssl.training.history import Row
 from birdssl.training.joined import Joined
 from birdssl.training.loop import train
 from birdssl.training.methods import METHODS, Sources
-from birdssl.training.pretraining import lasting_collapse
 from birdssl.training.saved_model import SavedModel
 from birdssl.training.session import Session
+from birdssl.training.validation import lasting_collapse
 from birdssl.training.views import WaveformViews
 from birdssl.training.waveforms import Frontend, Sounds, WaveformClips, fitted
 

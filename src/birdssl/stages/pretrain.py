@@ -29,9 +29,10 @@ from birdssl.training.joined import SOURCE, Joined, join
 from birdssl.training.loop import Trained, train
 from birdssl.training.methods import METHODS, Sources
 from birdssl.training.optimisers import usual_batch
-from birdssl.training.pretraining import PairNetwork, lasting_collapse
+from birdssl.training.pretraining import PairNetwork
 from birdssl.training.saved_model import PAYLOAD, ModelSpec, save_model
 from birdssl.training.session import Session, training_session
+from birdssl.training.validation import lasting_collapse
 
 log = logging.getLogger(__name__)
 

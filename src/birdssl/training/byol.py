@@ -12,12 +12,10 @@ from birdssl.models.encoder import Encoder
 from birdssl.models.projector import TWO_LAYERS, TwoLayers
 from birdssl.objectives.byol import both_ways
 from birdssl.training.gather import gather
-from birdssl.training.history import Row
 from birdssl.training.mel import mel_bins
-from birdssl.training.pairs import Views
-from birdssl.training.pretraining import Pretraining
+from birdssl.training.pretraining import PairTask
 from birdssl.training.task import Batch
-from birdssl.training.validation import Measured, validated
+from birdssl.training.validation import Measured
 
 Two = tuple[Tensor, Tensor]
 
@@ -103,16 +101,13 @@ def normalised(first: Tensor, second: Tensor, *, gathered: bool = False) -> Two:
     return (first - mean) / deviation, (second - mean) / deviation
 
 
-class ByolA(Pretraining):
+class ByolA(PairTask):
     """Two augmented log-mel views of each clip, (B, 1, F, T); the epoch with the lowest validation loss is kept.
 
     Health is that of the online projections, retrieval is by the online encoder's embeddings.
     """
 
-    network: ByolNetwork  # type: ignore[assignment]
-
-    def __init__(self, network: ByolNetwork, training: Views, validation: Views, batch: int) -> None:
-        super().__init__(network, training, validation, batch)  # type: ignore[arg-type]
+    network: ByolNetwork
 
     def loss(self, forward: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         predictions, targets = forward(*batch)
@@ -122,11 +117,7 @@ class ByolA(Pretraining):
         """The target follows."""
         self.network.follow()
 
-    def validate(self) -> Row:
-        return validated(self.validation, self.batch, self.measure)
-
     def measure(self, batch: Batch) -> Measured:
-        """What the networks make of a batch, for validation."""
         first, second = normalised(*batch)
         (h1, z1), (h2, z2) = self.network.project(first), self.network.project(second)
         loss = both_ways(self.network.predict(z1, z2), self.network.targets(first, second)).mean()

@@ -16,10 +16,9 @@ from birdssl.models.encoder import Encoder
 from birdssl.models.projector import build_projector
 from birdssl.objectives.nt_xent import NTXent
 from birdssl.training.gather import gather
-from birdssl.training.history import Row
-from birdssl.training.pretraining import Pretraining
+from birdssl.training.pretraining import PairTask
 from birdssl.training.task import Batch
-from birdssl.training.validation import Measured, validated
+from birdssl.training.validation import Measured
 
 AUGMENTATIONS = 7  # that may be applied to a clip, in MT-SLVR
 HIDDEN = (256, 64, 16)  # layers of the predictor
@@ -90,14 +89,14 @@ class MtSlvrNetwork(nn.Module):
         return loss, {"contrast": contrast.detach(), "prediction": prediction.detach(), "told": told, **terms}
 
 
-class MtSlvr(Pretraining):
+class MtSlvr(PairTask):
     """Both tasks at once; views must come with the augmentations that were applied, (B, augmentations) float.
 
     The epoch with the lowest validation loss is kept, as in MT-SLVR. Retrieval is by the embedding that is kept for
     use, both tasks' side by side.
     """
 
-    network: MtSlvrNetwork  # type: ignore[assignment]
+    network: MtSlvrNetwork
     shown: ClassVar[tuple[str, ...]] = ("loss", "validation_loss", "validation_told", "retrieval", "effective_rank")
 
     def loss(self, forward: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -105,11 +104,7 @@ class MtSlvr(Pretraining):
         one, two, logits = (gather(part) for part in forward(first, second))
         return self.network.losses(one, two, logits, gather(applied))
 
-    def validate(self) -> Row:
-        return validated(self.validation, self.batch, self.measure)
-
     def measure(self, batch: Batch) -> Measured:
-        """What the network makes of a batch, for validation."""
         first, second, applied = batch
         embeddings = self.network.encoder.by_task(first), self.network.encoder.by_task(second)
         one, two, logits = self.network.heads(*embeddings)

@@ -3,10 +3,11 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from birdssl.errors import UsageError
 from birdssl.models.acoustic_ssm import SIZES, AcousticSSM, acoustic_ssm, adapted_cnn
-from birdssl.models.frequency_cnn import FrequencyCNN, ResidualBlock
+from birdssl.models.frequency_cnn import FrequencyCNN, ResidualBlock, halved
 from birdssl.models.initial import seeded_weights
 from birdssl.training.loop import make_fabric
 
@@ -53,12 +54,26 @@ def test_adapted_cnn_is_the_same_without_the_state_spaces() -> None:
 def test_shapes_of_every_stage(strided: bool, expected: list[tuple[int, int]]) -> None:
     cnn = FrequencyCNN(3, (64, 128, 256, 512), strided)
     shapes: list[tuple[int, ...]] = []
-    for module in (cnn.pool, *cnn.blocks):
+    cnn.blocks[0].register_forward_pre_hook(lambda _module, inputs: shapes.append(tuple(inputs[0].shape[1:])))
+    for module in cnn.blocks:
         module.register_forward_hook(lambda _module, _inputs, output: shapes.append(tuple(output.shape[1:])))
     frames = cnn(spectra(2, 3, 128, 5))
     assert shapes[:1] + shapes[2::2] == [(*shape, 5) for shape in expected]
     assert sum(isinstance(module, ResidualBlock) for module in cnn.blocks) == 8
     assert frames.shape == (2, 5, 512)
+
+
+@pytest.mark.parametrize("bins", [1, 2, 7, 8])
+@pytest.mark.parametrize("ties", [False, True])
+def test_pooling_is_the_librarys(bins: int, ties: bool) -> None:
+    maps = spectra(2, 3, bins, 5).contiguous(memory_format=torch.channels_last)
+    maps = (maps.round() if ties else maps).requires_grad_()
+    found, expected = halved(maps), functional.max_pool2d(maps, (3, 1), (2, 1), (1, 0))
+    assert torch.equal(found, expected)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    upstream = spectra(*found.shape)
+    (given,) = torch.autograd.grad(found, maps, upstream)
+    torch.testing.assert_close(given, *torch.autograd.grad(expected, maps, upstream))
 
 
 def test_embedding_is_the_mean_of_the_frames() -> None:

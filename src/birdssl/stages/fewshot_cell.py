@@ -33,7 +33,7 @@ from birdssl.training.saved_model import SavedModel
 from birdssl.training.session import Session
 from birdssl.training.validation import lasting_collapse
 from birdssl.training.views import WaveformViews
-from birdssl.training.waveforms import Frontend, Sounds, WaveformClips, fitted
+from birdssl.training.waveforms import Frontend, Sounds, WaveformClips, fitted, mel_statistics
 
 log = logging.getLogger(__name__)
 
@@ -147,10 +147,9 @@ class CellWork:
         return vectors
 
     def _mel_statistics(self) -> npt.NDArray:
-        """Of whole clips by P2's frontend whatever the encoder's is, so that all tables have one and the same row."""
+        """By P2's frontend whatever the encoder's is, so that all tables have one and the same row."""
         front = Spectra(self.frontend.sample_rate, self.frontend.clip_seconds)
-        places = torch.arange(self.cell.rows.height).split(CLIPS_AT_ONCE)
-        return torch.cat([front.mel_statistics(self.sounds.held.take(part)).cpu() for part in places]).numpy()
+        return mel_statistics(self.sounds, front).numpy()
 
     def _episode(
         self, episode: Episode, encoders: dict[str, Encoder], vectors: dict[str, npt.NDArray]

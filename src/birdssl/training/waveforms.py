@@ -79,3 +79,16 @@ def fitted(frontend: Frontend, sounds: Sounds, clips: Tensor) -> Frontend:
     parts = [chosen[part] for part in even_batches(len(chosen), READ_AT_ONCE)]
     crops = [sounds.random_crops(part, 0, length, "statistics") for part in parts]
     return frontend.fitted(torch.cat(crops))
+
+
+def mel_statistics(sounds: Sounds, frontend: Spectra) -> Tensor:
+    """Mean and deviation over time of each mel band's level in each clip, (clips, 2 * n_mels) on the processor.
+
+    Of what isn't exactly zero at a clip's ends: silence that someone put there isn't sound. On ESC-50's ten groups a
+    linear probe of five clips a class scored 67 % so, and 62 % with the silence.
+    """
+    found = []
+    for clip, (first, last) in enumerate(sounds.bounds.tolist()):
+        wave = sounds.crop(torch.tensor([clip]), sounds.bounds[[clip], 0], max(last - first, frontend.n_fft))
+        found.append(frontend.mel_statistics(wave).cpu())
+    return torch.cat(found)

@@ -51,10 +51,15 @@ def time_mask(waves: Tensor, start: Tensor, length: Tensor, deviation: Tensor, n
 
     A deviation of 0 makes it silence.
     """
-    place = torch.arange(waves.shape[1], device=waves.device)
+    longest = int(length.max())
+    first = start.clamp(
+        max=waves.shape[1] - longest
+    )  # all clips' stretches of equal length, to touch no more than that
+    place = first[:, None] + torch.arange(longest, device=waves.device)
     masked = (place >= start[:, None]) & (place < (start + length)[:, None])
     level = deviation * waves.square().mean(1).sqrt()
-    return torch.where(masked, noise(torch.zeros_like(noise_at), noise_at, waves.shape[1]) * level[:, None], waves)
+    hiss = noise(torch.zeros_like(noise_at), noise_at + first, longest) * level[:, None]
+    return waves.scatter(1, place, torch.where(masked, hiss, waves.gather(1, place)))
 
 
 def time_shift(waves: Tensor, shift: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from birdssl.audio.spectrogram import filter_groups, mel_edges, triangles, unit_area
 
 SCALES = ("slaney", "htk")
-Group = tuple[slice, slice, Tensor]  # which mels, over which bins, (bins, mels) weights
+Group = tuple[slice, slice, Tensor]  # which mels, over which bins, (mels, bins) weights
 
 
 def htk_edges(n_mels: int, f_min: float, f_max: float) -> np.ndarray:
@@ -29,13 +29,15 @@ def filter_bank(scale: str, sample_rate: int, n_fft: int, n_mels: int, f_min: fl
 
 def groups_on(filters: np.ndarray, device: torch.device) -> list[Group]:
     """Groups of neighbouring filters, their weights on a device."""
-    return [(mels, bins, torch.from_numpy(weights).to(device)) for mels, bins, weights in filter_groups(filters)]
+    return [
+        (mels, bins, torch.from_numpy(weights.T.copy()).to(device)) for mels, bins, weights in filter_groups(filters)
+    ]
 
 
 def project(rows: Tensor, groups: list[Group], n_mels: int) -> Tensor:
-    """(..., bins) to (..., n_mels)."""
+    """(..., bins) to (n_mels, ...): bands come first, as encoders want them above time."""
     flat = rows.reshape(-1, rows.shape[-1])
-    mel = flat.new_empty(len(flat), n_mels)
+    mel = flat.new_empty(n_mels, len(flat))
     for mels, bins, weights in groups:
-        mel[:, mels] = flat[:, bins] @ weights
-    return mel.reshape(*rows.shape[:-1], n_mels)
+        torch.mm(weights, flat[:, bins].T, out=mel[mels])
+    return mel.reshape(n_mels, *rows.shape[:-1])

@@ -245,20 +245,21 @@ def _channels(front: Spectra, padded: Tensor) -> Tensor:
         for first in range(0, len(padded), step):
             levels = _levels(front, as_float(padded[first : first + step]))
             for i, (level, mean, deviation) in enumerate(zip(levels, front.mean, front.deviation, strict=True)):
-                out[first : first + step, i] = level.sub_(mean).mul_(1 / deviation).transpose(1, 2)
+                out[first : first + step, i] = level.sub_(mean).mul_(1 / deviation).transpose(0, 1)
     return out
 
 
 def _levels(front: Spectra, waves: Tensor) -> list[Tensor]:
-    """Each channel of (b, n + n_fft) float32 as (b, frames, n_mels), not standardised."""
+    """Each channel of (b, n + n_fft) float32 as (n_mels, b, frames), not standardised."""
     spectra = planes(waves, front.n_fft, front.window, front.hop, front.phase_at)
     groups = _groups(replace(front, mean=(), deviation=()), waves.device)
     projects_parts = front.native_fft is None and front.channels != ("mel",)
-    mel, *parts = project(spectra if projects_parts else spectra[:1], groups, front.n_mels)
+    mel, *parts = project(spectra if projects_parts else spectra[:1], groups, front.n_mels).unbind(1)
     if front.native_fft is not None:
         inset = (front.n_fft - front.native_fft) // 2
         inner = waves[:, inset : waves.shape[1] - inset]
-        _, *parts = planes(inner, front.native_fft, front.native_fft, front.hop, front.phase_at)
+        native = planes(inner, front.native_fft, front.native_fft, front.hop, front.phase_at)
+        parts = [part.permute(2, 0, 1) for part in native[1:]]
     ways = {
         "mel": lambda: _log(front, mel),
         "magnitude": lambda: _log(front, parts[0].square().addcmul_(parts[1], parts[1])),

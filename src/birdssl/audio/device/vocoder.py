@@ -29,9 +29,9 @@ NEW = 4.0  # times the earlier energy: what exceeds it is new
 LEAST = 1e-4  # share of a bin's energy that always counts as new, so that a phase can begin
 FASTEST = 17  # transforms of lengths with no larger prime factor ran three times as fast
 CENTS = 6.0  # deviation from the interval that a fast length may cost
-ON_CPU = 16  # clips at a time
+ON_CPU = 32  # clips at a time
 IN_CACHE = 2  # clips whose grains are transformed at a time on a CPU
-TOGETHER = 8  # frames whose new energy is found at a time, so that it stays in a cache
+TOGETHER = 16  # frames whose new energy is found at a time, so that it stays in a cache
 TINY = 1e-30
 
 

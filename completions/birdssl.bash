@@ -304,7 +304,8 @@ _birdssl() {
         "fewshot --max-rejects") :; return ;;
         "compare --name") :; return ;;
         "compare --baseline") :; return ;;
-        "compare --absent") :; return ;;
+        "compare --expected") :; return ;;
+        "compare --apart") :; return ;;
         "compare --classifiers") _birdssl_words "finetune linear knn centroid"; return ;;
         "compare --level") :; return ;;
         "compare -o" | "compare --out") _birdssl_paths -d; return ;;
@@ -329,6 +330,7 @@ _birdssl() {
         "demo -j" | "demo --jobs") :; return ;;
         "demo --device") _birdssl_words "auto cpu cuda mps"; return ;;
         "demo --max-rejects") :; return ;;
+        "run --input") :; return ;;
         "run --only") :; return ;;
         "run -o" | "run --out") _birdssl_paths -d; return ;;
         "run -j" | "run --jobs") :; return ;;
@@ -351,10 +353,10 @@ _birdssl() {
             embed) _birdssl_words "-m --model --features --layer --roles --batch --stream --stream-rate --stream-format --stream-hop --stream-lines --memory -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             evaluate) _birdssl_words "--on --name --classes --baseline --probe --train-ids --several-labels --shared-origins --draws --level --projection-clips --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             fewshot) _birdssl_words "-O --objective -E --encoder --views --projector-width --projector-layers --projector-bias --redundancy --invariance --variance --covariance --bilinear-init --temperature --prediction --ema --mask-share --mask-span --mask-bands --mask-noise --shuffle-pairs --pool --double-rescale --size --widths --ssm-layers --ssm-state --adapters --layer-mix --preset --channels --n-mels --hop --f-max --crop-seconds --crops --gain -e --epochs -b --batch-size --optimiser --learning-rate --momentum --weight-decay --schedule --warmup-epochs --validate-every --precision --threads --memory-budget --seed --protocol --groups --group --only-groups --ways --shots --draws --only-draws --pretraining-seeds --disjoint-origins --query-share --pool-clips -s --start --weights --name --classifiers --support-folds --finetune-epochs --finetune-rate --finetune-batch --freeze --sweep --several-labels --level -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
-            compare) _birdssl_words "--name --baseline --absent --classifiers --level -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
+            compare) _birdssl_words "--name --baseline --expected --apart --classifiers --level -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             detect) _birdssl_words "-m --model --hop-seconds --threshold --merge --no-merge --merge-gap --ignore --channel --batch -o --out --files-from -0 --null --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             demo) _birdssl_words "-o --out -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
-            run) _birdssl_words "--only -o --out -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
+            run) _birdssl_words "--input --only -o --out -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             ls) _birdssl_words "-f --format -c --columns -w --where -n --rows --rejects --stage --json -h --help" ;;
             doctor) _birdssl_words "--json -h --help" ;;
         esac

@@ -402,7 +402,8 @@ complete -c birdssl -n '__birdssl_verb compare' -a '(__fish_complete_directories
 complete -c birdssl -n '__birdssl_verb compare' -s h -l help -d 'show help'
 complete -c birdssl -n '__birdssl_verb compare' -l name -x -d 'A name for each input, in order'
 complete -c birdssl -n '__birdssl_verb compare' -l baseline -x -d 'The method, or the row by its whole name, that all others are told ...'
-complete -c birdssl -n '__birdssl_verb compare' -l absent -x -d 'Methods that get a row although there is no run'
+complete -c birdssl -n '__birdssl_verb compare' -l expected -x -d 'Methods that the table should have'
+complete -c birdssl -n '__birdssl_verb compare' -l apart -x -d 'Groups that stand in the table but outside the average and the ...'
 complete -c birdssl -n '__birdssl_verb compare' -l classifiers -x -a 'finetune linear knn centroid' -d 'Rows to show, by classifier'
 complete -c birdssl -n '__birdssl_verb compare' -l level -x -d 'Level of the intervals'
 complete -c birdssl -n '__birdssl_verb compare' -s o -l out -x -a '(__fish_complete_directories)' -d 'Directory to write'
@@ -450,6 +451,7 @@ complete -c birdssl -n '__birdssl_verb demo' -l json -d 'Print one JSON object o
 complete -c birdssl -n '__birdssl_verb demo' -s q -l quiet -d 'Only warnings and errors on stderr'
 complete -c birdssl -n '__birdssl_verb run' -F
 complete -c birdssl -n '__birdssl_verb run' -s h -l help -d 'show help'
+complete -c birdssl -n '__birdssl_verb run' -l input -x -d 'What the recipe reads under a name'
 complete -c birdssl -n '__birdssl_verb run' -l only -x -d 'Run a part of the matrix only'
 complete -c birdssl -n '__birdssl_verb run' -s o -l out -x -a '(__fish_complete_directories)' -d 'Folder of the runs'
 complete -c birdssl -n '__birdssl_verb run' -s j -l jobs -x -d 'Worker processes'

@@ -57,7 +57,7 @@ def test_parts_of_a_run_are_the_run(runs: Path, tmp_path: Path):
 
 
 def test_methods_stand_side_by_side_with_controls_once(runs: Path, tmp_path: Path):
-    made = compared(tmp_path / "out", *(runs / name for name in ("whole", "clar", "cnn")), absent=["HuBERT"],
+    made = compared(tmp_path / "out", *(runs / name for name in ("whole", "clar", "cnn")), expected=["HuBERT", "one"],
                     baseline="one")  # fmt: skip
     outcome = run(made)
     names = [row["name"] for row in table(made)["systems"]]
@@ -110,6 +110,18 @@ def test_what_cannot_be_set_side_by_side_is_refused(
         run(compared(tmp_path / "out", *(runs / name for name in inputs), **settings))
 
 
-def test_a_method_has_a_run_or_none():
-    with pytest.raises(UsageError, match="--absent 'x' is also a --name"):
-        check(CompareSettings, {"name": ["x"], "absent": ["x"]})
+def test_a_group_may_stand_apart_from_the_average(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    waves = rendered_waves(tmp_path / "waves", 5)
+    made = few_shot(tmp_path / "run", waves, start="none", classifiers=["centroid"], draws=2,
+                    group=["low=bass,tenor", "high=alto,soprano", "wide=bass,soprano"])  # fmt: skip
+    run(made)
+    out = compared(tmp_path / "out", made.out, apart=["wide"])
+    run(out)
+    for row in table(out)["systems"]:
+        values = {name: found["value"] for name, found in row["groups"].items()}
+        assert set(values) == {"low", "high", "wide"}
+        assert row["average"]["value"] == pytest.approx((values["low"] + values["high"]) / 2, abs=1e-6)
+    with pytest.raises(UsageError, match="--apart names every group"):
+        compared(tmp_path / "no", made.out, apart=["wide", "low", "high"]).plan()
+    compared(tmp_path / "no", made.out, apart=["narrow"]).plan()
+    assert "--apart narrow: there is no such group; there are low, high, wide" in caplog.text

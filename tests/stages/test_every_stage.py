@@ -37,7 +37,7 @@ COMMANDS = {
     "evaluate": "evaluate {embed} --draws 200 --projection-clips 0 --several-labels leave-out",
     "fewshot": "fewshot {waves} --several-labels leave-out --shots 2 --draws 2 --epochs 2 --size quick --preset quick "
     "--crops 2 --finetune-epochs 2 --support-folds 2 --validate-every 1",
-    "compare": "compare {fewshot} --absent HuBERT",
+    "compare": "compare {fewshot} --expected HuBERT",
     "detect": "detect {synth}/recordings --model {finetune} --threshold 0.2",
 }
 OTHER_SETTING = {

@@ -20,7 +20,7 @@ from birdssl.settings.synth import SynthSettings
 from birdssl.stages.cells import Expansion, flag_words
 from birdssl.stages.contract import Unit
 from birdssl.stages.recipe import Recipe, fill, read_recipe, select
-from birdssl.stages.recipe_run import RECIPES, find_recipe, place_in, run_recipe
+from birdssl.stages.recipe_run import RECIPES, find_recipe, input_names, place_in, run_recipe
 
 
 class DoubleAll(Double):
@@ -287,11 +287,98 @@ def test_shipped_recipes_go_by_their_names(tmp_path: Path) -> None:
     assert str(one[4].out) in one[5].command()
 
 
+TWO = """
+[matrix]
+factor = [2, 3]
+
+[stages.pond]
+verb = "double"
+input = "input:pond"
+factor = 7
+
+[stages.wood]
+verb = "double"
+input = "input:wood/deep"
+factor = "{factor}"
+
+[stages.all]
+verb = "double"
+input = ["pond", "wood/doubled"]
+over = ["factor"]
+"""
+
+
+def named(tmp_path: Path, *inputs: str, text: str = TWO, given: list[Path] | None = None) -> list[str]:
+    """The command lines of a recipe with named inputs."""
+    found = recipe(tmp_path, text)
+    places = dict(text.split("=") for text in inputs)
+    expansion = Expansion(found, VERBS, tmp_path / "runs", None, {name: Path(path) for name, path in places.items()})
+    return [step.name for step in expansion.steps(found.cells())]
+
+
+def test_what_reads_an_input_that_is_not_given_is_left_out(tmp_path: Path, numbers: Path) -> None:
+    (tmp_path / "wood").mkdir()
+    numbers.rename(tmp_path / "wood" / "deep")
+    deep = tmp_path / "wood" / "deep"
+    assert named(tmp_path, f"wood={tmp_path / 'wood'}") == ["wood", "wood", "all"]
+    assert named(tmp_path, f"pond={deep}", f"wood={tmp_path / 'wood'}") == ["pond", "wood", "wood", "all"]
+    assert named(tmp_path) == []
+    (tmp_path / "chain.toml").write_text(TWO)
+
+    def typed(*inputs: str, more: list[Path] | None = None) -> int:
+        return run_recipe(RecipeSettings(input=list(inputs)), inputs=[tmp_path / "chain.toml", *(more or [])],
+                          out=tmp_path / "runs", options=RunOptions(), verbs=VERBS)  # fmt: skip
+
+    with pytest.raises(UsageError, match="nothing is left to run; give one of --input pond, wood"):
+        typed()
+    with pytest.raises(UsageError, match="reads no input of that name; did you mean 'wood'"):
+        typed(f"wod={deep}")
+    with pytest.raises(UsageError, match="write NAME=PATH"):
+        typed("wood")
+    with pytest.raises(UsageError, match="reads --input pond, wood from the command line; leave"):
+        typed(more=[deep])
+    assert typed(f"pond={deep}") == 0
+
+
+def test_a_recipe_changes_its_base(tmp_path: Path) -> None:
+    (tmp_path / "below.toml").write_text(CHAIN)
+    above = tmp_path / "above.toml"
+    above.write_text('base = "below.toml"\ntitle = "More"\n[matrix]\nfactor = [7]\n[stages.first]\nfactor = 6\n')
+    found = read_recipe(above, VERBS)
+    assert (found.title, found.matrix["factor"], found.stages["first"].settings) == ("More", (7,), {"factor": 6})
+    assert found.matrix["end"] == ("short", "long")
+    assert found.stages["first"].inputs == ("input",)
+    (tmp_path / "below.toml").write_text('base = "above.toml"')
+    with pytest.raises(UsageError, match="each other's base in a circle"):
+        read_recipe(above, VERBS)
+
+
+def test_the_few_shot_paper_is_a_cell_for_each_method_group_and_draw(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("path,label,recording\n")
+    found = read_recipe(find_recipe(Path("liang2024")), VERBS_OF_THE_CLI)
+    given = {"esc50": tmp_path, "frogs": tmp_path}
+    expansion = Expansion(found, VERBS_OF_THE_CLI, tmp_path / "runs", None, given)
+    steps = expansion.steps(found.cells())
+    counts = Counter(step.name for step in steps)
+    methods = 7  # without the five whose weights aren't given
+    assert (counts["esc50"], counts["frogs"], counts["table"]) == (methods * 10 * 5, methods * 5, 1)
+    assert counts["esc50-waves"] == 2  # 20 kHz, and 16 kHz for what was made for it
+    table = steps[-1]
+    assert table.settings.expected == ["TERA", "Mockingjay", "wav2vec 2.0", "HuBERT", "BYOL-A"]
+    cell = next(step.settings for step in steps if step.name == "esc50")
+    assert (cell.epochs, cell.finetune_epochs, cell.finetune_rate, cell.shots) == (500, 50, 0.006, 5)
+    one = expansion.steps(select(found, ["method=AcousticSSM2", "group=G3", "draw=1"]))
+    assert [step.name for step in one] == ["esc50-clips", "esc50-waves", "esc50", "table"]
+    assert one[2].settings.only_draws == [1]
+    assert one[2].settings.name == "AcousticSSM2"
+
+
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_shipped_recipe_expands(path: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("path,label,fold,recording\n")
     found = read_recipe(path, VERBS_OF_THE_CLI)
-    steps = Expansion(found, VERBS_OF_THE_CLI, tmp_path / "runs", tmp_path).steps(found.cells())
+    named = dict.fromkeys(input_names(found), tmp_path)
+    steps = Expansion(found, VERBS_OF_THE_CLI, tmp_path / "runs", tmp_path, named).steps(found.cells())
     assert len({step.out for step in steps}) == len(steps)
     assert {step.name for step in steps} == set(found.stages)
     assert found.result_stage in found.stages

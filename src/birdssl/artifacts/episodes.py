@@ -26,7 +26,6 @@ Positions = npt.NDArray[np.int64]
 Protocol = Literal["paper", "inductive", "own"]
 
 TRIES = 200  # of a support that leaves every class a query of another origin
-EVERY_CLASS = "all classes"
 
 
 @dataclass(frozen=True)

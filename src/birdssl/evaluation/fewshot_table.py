@@ -6,6 +6,7 @@ text for the terminal, and as bars of a picture. Scores are shares in JSON and i
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -41,19 +42,23 @@ def tabulate(
     level: float,
     column: str = "accuracy",
     absent: Sequence[str] = (),
+    apart: Sequence[str] = (),
 ) -> dict[str, Any]:
     """All rows and differences as JSON values.
 
     `found` are cells (`birdssl.evaluation.fewshot.cells`), `chance` is each group's, `absent` names systems without
-    weights: they get a row that says so. `column` may be `folds_accuracy`, where there are no queries.
+    weights: they get a row that says so. `column` may be `folds_accuracy`, where there are no queries. Groups in
+    `apart` count neither in averages nor in differences.
     """
-    known = systems(found)
-    rows = [_row(system, of_system(found, system), level, column) for system in known]
+    rows = [_row(system, of_system(found, system), level, column, apart) for system in systems(found)]
+    counted = [value for group, value in chance.items() if group not in apart]
+    found = found.filter(~pl.col("group").is_in(list(apart)))
     return {
         "level": level,
         "score": column,
         "groups": list(chance),
-        "chance": {AVERAGE: round(sum(chance.values()) / len(chance), DIGITS), **chance},
+        "apart": list(apart),
+        "chance": {AVERAGE: round(sum(counted) / len(counted), DIGITS), **chance},
         "systems": [row for row in rows if row is not None],
         "absent": [{"name": name, "why": NOT_AT_HAND} for name in absent],
         "differences": [_difference(found, first, second, level) for first, second in pairs],
@@ -95,11 +100,15 @@ def method_pairs(known: Sequence[System], baseline: str) -> list[tuple[System, S
     ]
 
 
-def _row(system: System, mine: pl.DataFrame, level: float, column: str) -> dict[str, Any] | None:
+def _row(system: System, mine: pl.DataFrame, level: float, column: str, apart: Sequence[str]) -> dict[str, Any] | None:
     mine = mine.drop_nulls(column)
     if mine.is_empty():
         return None
-    average, each = over_groups(mine, column)
+    counted = mine.filter(~pl.col("group").is_in(list(apart)))
+    average = (
+        Spread(math.nan, None, 0, "no group that counts") if counted.is_empty() else over_groups(counted, column)[0]
+    )
+    each = over_groups(mine, column)[1]
     inside = mine["folds_accuracy"].mean()
     row = {
         "name": system.words(),
@@ -193,7 +202,8 @@ def terminal(results: Mapping[str, Any]) -> list[str]:
     for row in results["systems"]:
         found = row[AVERAGE]
         span = "none" if found["low"] is None else f"{found['low'] * 100:.1f} to {found['high'] * 100:.1f} %"
-        lines.append((row["name"], f"{found['value'] * 100:.1f} %", span, str(row["cells"])))
+        value = "" if found["value"] is None else f"{found['value'] * 100:.1f} %"
+        lines.append((row["name"], value, span, str(row["cells"])))
     lines += [(row["name"], row["why"], "", "") for row in results["absent"]]
     widths = [max(len(line[column]) for line in lines) for column in range(4)]
     return ["  ".join(cell.ljust(width) if place == 0 else cell.rjust(width)
@@ -203,11 +213,13 @@ def terminal(results: Mapping[str, Any]) -> list[str]:
 
 def picture(results: Mapping[str, Any]) -> bytes:
     """A PNG: each system's average with its interval, groups as small dots, controls in grey, chance as a line."""
-    bars = [
-        Bar(row["name"], row[AVERAGE]["value"], row[AVERAGE]["low"], row[AVERAGE]["high"],
-            points=tuple(found["value"] for found in row["groups"].values()), quiet=row["control"])
-        for row in results["systems"]
-    ]  # fmt: skip
+    bars = []
+    for row in results["systems"]:
+        average, groups = row[AVERAGE], row["groups"].items()
+        if average["value"] is not None:
+            points = tuple(found["value"] for group, found in groups if group not in results["apart"])
+            span = average["low"], average["high"]
+            bars.append(Bar(row["name"], average["value"], *span, points=points, quiet=row["control"]))
     return comparison(bars, results["chance"][AVERAGE])
 
 
@@ -227,6 +239,8 @@ def _lines(results: Mapping[str, Any], written: Any) -> Iterable[tuple[str, list
 
 
 def _plus_minus(found: Mapping[str, Any], sign: str) -> str:
+    if found["value"] is None:
+        return ""
     value = f"{found['value'] * 100:.1f}"
     return value if found["low"] is None else f"{value}{sign}{(found['high'] - found['low']) * 50:.1f}"
 

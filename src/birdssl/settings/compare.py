@@ -1,8 +1,6 @@
 """Settings of `birdssl compare`."""
 
-from typing import ClassVar, Self
-
-from pydantic import model_validator
+from typing import ClassVar
 
 from birdssl.settings.base import Settings, setting
 from birdssl.settings.fewshot import ClassifierName
@@ -26,16 +24,15 @@ class CompareSettings(Settings):
     baseline: str | None = setting(
         None, "The method, or the row by its whole name, that all others are told from.", metavar="NAME"
     )
-    absent: list[str] = setting(
-        [], "Methods that get a row although there is no run: their weights aren't at hand.", metavar="NAME"
+    expected: list[str] = setting(
+        [],
+        "Methods that the table should have: one without an input gets a row that says its weights aren't at hand.",
+        metavar="NAME",
+    )
+    apart: list[str] = setting(
+        [], "Groups that stand in the table but outside the average and the differences.", metavar="GROUP"
     )
     classifiers: list[ClassifierName] = setting(
         [], "Rows to show, by classifier; default all. The choice is among all in any case.", metavar="NAME"
     )
     level: float = setting(0.95, "Level of the intervals.", ge=0.5, le=0.999)
-
-    @model_validator(mode="after")
-    def _named_once(self) -> Self:
-        if both := set(self.name) & set(self.absent):
-            raise ValueError(f"--absent {min(both)!r} is also a --name; a method either has a run or has none")
-        return self

@@ -16,6 +16,7 @@ from birdssl.settings.training import OptimisationSettings
 ClassifierName = Literal["finetune", "linear", "knn", "centroid"]
 PRETRAIN, NONE, PUBLISHED = "pretrain", "none", "published"  # starts that aren't a model's directory
 RANDOM_GROUPS = "random"
+EVERY_CLASS = "all classes"
 SWEEP_RATES = 3  # tried where --sweep doesn't say how many
 
 
@@ -46,8 +47,8 @@ class FewshotSettings(OptimisationSettings, FrontendSettings, NetworkSettings, O
     )
     groups: str = setting(
         "all",
-        "Classes that are told from each other: all of them, random:N for N groups of --ways classes, or a CSV table "
-        "with columns label and group.",
+        "Classes that are told from each other: all of them (all:NAME names the group), random:N for N groups of "
+        "--ways classes, or a CSV table with columns label and group.",
         metavar="all|random:N|FILE",
     )
     group: list[str] = setting(
@@ -115,6 +116,12 @@ class FewshotSettings(OptimisationSettings, FrontendSettings, NetworkSettings, O
         return int(count) if kind == RANDOM_GROUPS and count.isdecimal() else None
 
     @property
+    def every_class(self) -> str | None:
+        """The name of the one group of all classes; None where there are other groups."""
+        kind, _, name = self.groups.partition(":")
+        return (name or EVERY_CLASS) if kind == "all" and not self.group else None
+
+    @property
     def draw_numbers(self) -> list[int]:
         """Draws to run, from 0."""
         return [0] if self.protocol == "own" else sorted(self.only_draws or range(self.draws))
@@ -131,7 +138,7 @@ class FewshotSettings(OptimisationSettings, FrontendSettings, NetworkSettings, O
     def _groups_fit(self) -> "FewshotSettings":
         if self.groups.startswith(f"{RANDOM_GROUPS}:") and not self.random_groups:
             raise ValueError(f"--groups {self.groups!r}: write random:N with N at least 1, such as random:10")
-        if self.group and self.groups != "all":
+        if self.group and "groups" in self.model_fields_set:
             raise ValueError("--group and --groups exclude each other; give one of them")
         for text in self.group:
             name, _, labels = text.partition("=")

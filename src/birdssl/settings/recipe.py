@@ -15,4 +15,10 @@ class RecipeSettings(Settings):
 
     example: ClassVar[str] = "birdssl run recipe.toml recordings/ -o runs --only fold=0"
 
+    input: list[str] = setting(
+        [],
+        "What the recipe reads under a name; repeat it for more. What needs an input that isn't given is left out.",
+        metavar="NAME=PATH",
+        commas=False,
+    )
     only: list[str] = setting([], "Run a part of the matrix only.", metavar="AXIS=VALUE")

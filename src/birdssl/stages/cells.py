@@ -25,6 +25,10 @@ SHOWN_OPTIONS = ("jobs", "device", "update", "overwrite", "max_rejects")
 DIGITS = 8  # hex digits of a key in a directory's name
 
 
+class MissingInput(UsageError):
+    """A named input that a step reads isn't given: the step is left out, with all that needs it."""
+
+
 class Verb(Protocol):
     """What is needed of a verb of the command line."""
 
@@ -88,8 +92,12 @@ def flag_words(settings: Settings, name: str) -> list[str]:
 class Expansion:
     """Resolves the stages of a recipe in cells; one instance a run, so that shared steps are one object."""
 
-    def __init__(self, recipe: Recipe, verbs: Mapping[str, Verb], out: Path, given: Path | None = None) -> None:
-        self.recipe, self.verbs, self.out, self.given = recipe, verbs, out, given
+    def __init__(
+        self, recipe: Recipe, verbs: Mapping[str, Verb], out: Path, given: Path | None = None,
+        named: Mapping[str, Path] | None = None,
+    ) -> None:  # fmt: skip
+        self.recipe, self.verbs, self.out, self.given, self.named = recipe, verbs, out, given, named or {}
+        self.left_out: dict[str, str] = {}  # stages that some cell lacks, and why
         self.known: dict[str, Step] = {}
         self._resolved: dict[tuple[Any, ...], Step] = {}
         self._open: list[str] = []
@@ -101,11 +109,18 @@ class Expansion:
         for late in (False, True):
             for cell in cells:
                 for name, entry in self.recipe.stages.items():
-                    if entry.belongs(cell):
-                        step = self.resolve(name, cell)
-                        if self._late(step) == late:
-                            self._append(step, ordered)
+                    step = self.present(name, cell) if entry.belongs(cell) else None
+                    if step is not None and self._late(step) == late:
+                        self._append(step, ordered)
         return list(ordered.values())
+
+    def present(self, name: str, cell: Cell) -> Step | None:
+        """The step of a stage in a cell; None, and noted, where it needs an input that isn't given."""
+        try:
+            return self.resolve(name, cell)
+        except MissingInput as missing:
+            self.left_out[name] = str(missing)
+            return None
 
     def _append(self, step: Step, ordered: dict[str, Step]) -> None:
         for need in step.needs:
@@ -144,11 +159,10 @@ class Expansion:
         needs: list[Step] = []
         inputs: list[Path] = []
         keys: list[str] = []
-        for text in entry.inputs:
-            for path, key, step in self._input(fill(text, cell, where), entry, cell, where):
-                inputs.append(path)
-                keys.append(key)
-                needs += [step] if step else []
+        for path, key, step in self._inputs(entry, cell, where):
+            inputs.append(path)
+            keys.append(key)
+            needs += [step] if step else []
         raw, replaced = self._settings(entry, cell, cls, where, needs)
         try:
             settings = check(cls, raw)
@@ -160,6 +174,20 @@ class Expansion:
             out = self.out / f"{entry.verb}-{key[:DIGITS]}"
             self.known[key] = Step(entry.name, entry.verb, key, out, tuple(inputs), settings, tuple(needs), cell)
         return self.known[key]
+
+    def _inputs(self, entry: StageEntry, cell: Cell, where: str) -> list[tuple[Path, str, Step | None]]:
+        """Everything that a step reads; what gathers over cells goes on without an input that can't be made."""
+        found, missing = [], None
+        for text in entry.inputs:
+            try:
+                found += self._input(fill(text, cell, where), entry, cell, where)
+            except MissingInput as error:
+                missing = error
+                if not entry.over:
+                    raise
+        if missing is not None and not found:
+            raise missing
+        return found
 
     def _settings(
         self, entry: StageEntry, cell: Cell, cls: type[Settings], where: str, needs: list[Step]
@@ -207,18 +235,29 @@ class Expansion:
         place, _, part = text.partition("/")
         name, _, chosen = place.partition(":")
         if name == GIVEN and GIVEN not in self.recipe.stages:
-            if self.given is None:
-                raise UsageError(f"{where}: reads what is given on the command line: birdssl run RECIPE INPUT -o OUT")
-            path = self.given / part
+            path = self._given(chosen, where) / part
             return [(path, self._content(path, where), None)]
         if name not in self.recipe.stages:
             known = [*self.recipe.stages, GIVEN]
             raise UsageError(f"{where}: no stage {name!r}; {nearest(name, known)} (a path begins with ./ or /)")
         cells = choose(self.recipe, self._cells(name, entry, cell), chosen, f"{where}: {text!r}")
-        steps = list(dict.fromkeys(self.resolve(name, each) for each in cells))
+        found = [self.present(name, each) if entry.over else self.resolve(name, each) for each in cells]
+        steps = list(dict.fromkeys(step for step in found if step is not None))
+        if cells and not steps:
+            raise MissingInput(f"{where}: none of what it gathers from {name!r} can be made")
         if not steps:
             raise UsageError(f"{where}: its input {name!r} isn't part of {cell}; see its `when`")
         return [(step.out / part if part else step.out, f"{step.key}/{part}", step) for step in steps]
+
+    def _given(self, name: str, where: str) -> Path:
+        """What stands on the command line: the one input, or the one of a name."""
+        if name:
+            if name not in self.named:
+                raise MissingInput(f"{where}: reads --input {name}=PATH, which isn't given")
+            return self.named[name]
+        if self.given is None:
+            raise UsageError(f"{where}: reads what is given on the command line: birdssl run RECIPE INPUT -o OUT")
+        return self.given
 
     def _cells(self, name: str, entry: StageEntry, cell: Cell) -> list[Cell]:
         """The cells in which a stage is read: this one, or all values of the axes that are gathered over."""

@@ -5,6 +5,7 @@ OUT/results.json        every number of the tables; table.md, table.csv and late
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ from birdssl.stages.contract import Result, Stage, Unit
 from birdssl.stages.fewshot import CELLS
 from birdssl.stages.fewshot_notes import notes
 from birdssl.stages.fewshot_tables import TABLES, told, write_tables
+
+log = logging.getLogger(__name__)
 
 SCHEMA: dict[str, Any] = {
     "method": pl.String,
@@ -83,6 +86,11 @@ class Compare(Stage[CompareSettings]):
         self._check_baseline()
         self.protocol = _shared_protocol(runs)
         self.groups = _shared_groups(runs)
+        for name in self.settings.apart:
+            if name not in self.groups:
+                log.warning("--apart %s: there is no such group; there are %s", name, ", ".join(self.groups))
+        if set(self.groups) <= set(self.settings.apart):
+            raise UsageError(f"--apart names every group ({', '.join(self.groups)}); leave one for the average")
         return [Unit(f"{number:02d}-{run.path.resolve().name}", f"{run.digest} {name}", Entry(run.path, name),
                      run.counts.get("rows", 0))
                 for number, (run, name) in enumerate(zip(runs, names, strict=True))]  # fmt: skip
@@ -119,7 +127,8 @@ class Compare(Stage[CompareSettings]):
             pairs += [pair for pair in method_pairs(known, self.settings.baseline) if pair not in pairs]
         score = "folds_accuracy" if self.protocol == "own" else "accuracy"
         chance = {name: 1 / len(classes) for name, classes in self.groups.items()}
-        results = tabulate(table, chance, pairs, self.settings.level, score, self.settings.absent)
+        absent = [name for name in self.settings.expected if name not in self.methods]
+        results = tabulate(table, chance, pairs, self.settings.level, score, absent, self.settings.apart)
         results |= {"protocol": self.protocol, "methods": self.methods}
         results["notes"] = self._notes(results)
         return write_tables(self.out, results, f"{len(self.methods)} methods, --protocol {self.protocol}")

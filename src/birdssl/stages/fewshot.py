@@ -22,7 +22,6 @@ import polars as pl
 from birdssl.artifacts.artifact import table_digest
 from birdssl.artifacts.atomic import write_json
 from birdssl.artifacts.episodes import (
-    EVERY_CLASS,
     Clips,
     Episode,
     EpisodePlan,
@@ -123,7 +122,7 @@ class Fewshot(Stage[FewshotSettings]):
     @property
     def _groups_table(self) -> Path | None:
         settings = self.settings
-        return None if settings.groups == "all" or settings.random_groups else Path(settings.groups)
+        return None if settings.group or settings.every_class or settings.random_groups else Path(settings.groups)
 
     def plan(self) -> list[Unit]:
         """Draw all episodes, and look at all that they need, before anything is trained."""
@@ -179,7 +178,8 @@ class Fewshot(Stage[FewshotSettings]):
             return random_groups(clips, settings.ways, settings.random_groups, least, settings.seed)
         if self._groups_table is not None:
             return table_groups(_pairs(self._groups_table), known)
-        return table_groups([(label, EVERY_CLASS) for label in sorted(known)], known)
+        assert settings.every_class is not None
+        return table_groups([(label, settings.every_class) for label in sorted(known)], known)
 
     def _frontend(self) -> Frontend:
         if self.started is None:

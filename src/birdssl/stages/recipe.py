@@ -11,6 +11,7 @@ finetune = { model = "@pretrain" }
 
 [stages.segment]                        # the verb is the name, unless `verb` says otherwise
 input = "input"                         # what was given on the command line; or a stage, or ./a/path
+                                        # "input:frogs" is --input frogs=DIR; what reads one not given is left out
 sample_rate = 22050
 
 [stages.pretrain]
@@ -21,6 +22,8 @@ when = { start = ["vicreg"] }           # cells that have this stage
 [stages.evaluate]
 input = "embed"
 over = ["start"]                        # one for all values of these axes, not one a cell
+
+base = "other.toml"                     # at the top: a recipe beside it, of which this one changes what it says anew
 
 [results]                               # a row for each run of that stage
 stage = "evaluate"
@@ -39,7 +42,7 @@ from birdssl.settings.base import nearest
 
 Cell = dict[str, Any]  # axis -> value
 
-KEYS = ("title", "matrix", "stages", "results")
+KEYS = ("base", "title", "matrix", "stages", "results")
 STAGE_KEYS = ("verb", "input", "when", "over", "jobs")
 GIVEN = "input"  # what stands for the command line's INPUT
 
@@ -80,6 +83,19 @@ class Recipe:
 
 def read_recipe(path: Path, verbs: Iterable[str]) -> Recipe:
     """Read a recipe. Raises UsageError with the file, the place and the nearest known word."""
+    table = _read(path, ())
+    if not _table(path, "stages", table.get("stages", {})):
+        raise UsageError(f"{path}: no [stages]; a recipe needs at least one, such as [stages.segment]")
+    names = list(table["stages"])
+    matrix, variants = _matrix(path, _table(path, "matrix", table.get("matrix", {})), names)
+    stages = {name: _stage(path, name, _table(path, f"stages.{name}", entry), matrix, list(verbs))
+              for name, entry in table["stages"].items()}  # fmt: skip
+    stage, columns = _results(path, _table(path, "results", table.get("results", {})), names)
+    return Recipe(path, str(table.get("title", path.stem)), matrix, variants, stages, stage, columns)
+
+
+def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """A recipe's table over that of its base, tables merged and all else replaced; `above` are those it is base of."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -89,14 +105,20 @@ def read_recipe(path: Path, verbs: Iterable[str]) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from None
     _known(path, "", table, KEYS)
-    if not _table(path, "stages", table.get("stages", {})):
-        raise UsageError(f"{path}: no [stages]; a recipe needs at least one, such as [stages.segment]")
-    names = list(table["stages"])
-    matrix, variants = _matrix(path, _table(path, "matrix", table.get("matrix", {})), names)
-    stages = {name: _stage(path, name, _table(path, f"stages.{name}", entry), matrix, list(verbs))
-              for name, entry in table["stages"].items()}  # fmt: skip
-    stage, columns = _results(path, _table(path, "results", table.get("results", {})), names)
-    return Recipe(path, str(table.get("title", path.stem)), matrix, variants, stages, stage, columns)
+    if "base" not in table:
+        return table
+    base = path.parent / str(table.pop("base"))
+    if base in (*above, path):
+        raise UsageError(f"{path}: recipes are each other's base in a circle: {base}")
+    return _merged(_read(base, (*above, path)), table)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    both = {**below, **above}
+    for name, value in above.items():
+        if isinstance(value, dict) and isinstance(below.get(name), dict):
+            both[name] = _merged(below[name], value)
+    return both
 
 
 def select(recipe: Recipe, only: Iterable[str]) -> list[Cell]:

@@ -16,10 +16,11 @@ from typing import Any
 from birdssl.artifacts.artifact import read_record
 from birdssl.artifacts.atomic import write_json, write_text
 from birdssl.errors import UsageError
+from birdssl.settings.base import nearest
 from birdssl.settings.recipe import RecipeSettings
 from birdssl.settings.run import RunOptions
-from birdssl.stages.cells import Expansion, Step, Verb
-from birdssl.stages.recipe import Recipe, read_recipe, select
+from birdssl.stages.cells import REFERENCE, Expansion, Step, Verb
+from birdssl.stages.recipe import GIVEN, Recipe, read_recipe, select
 from birdssl.stages.runner import DONE, run
 
 log = logging.getLogger(__name__)
@@ -39,10 +40,16 @@ def run_recipe(
         raise UsageError(f"-o OUT is missing: the folder that holds the runs, as in\n  {RecipeSettings.example}")
     recipe = read_recipe(find_recipe(inputs[0]), verbs)
     given = inputs[1] if len(inputs) == 2 else None
-    if given is not None and not reads_input(recipe):
-        raise UsageError(f"{recipe.path} reads nothing from the command line; leave {given} out")
-    expansion = Expansion(recipe, verbs, out, given)
+    names = input_names(recipe)
+    if given is not None and "" not in names:
+        reads = f"--input {', '.join(sorted(names))}" if names else "nothing"
+        raise UsageError(f"{recipe.path} reads {reads} from the command line; leave {given} out")
+    expansion = Expansion(recipe, verbs, out, given, _named(settings.input, names - {""}))
     steps = expansion.steps(select(recipe, settings.only))
+    for name, why in expansion.left_out.items():
+        log.info("left out: %s (%s)", name, why)
+    if not steps:
+        raise UsageError(f"{recipe.path}: nothing is left to run; give one of --input {', '.join(sorted(names))}")
     if options.dry_run:
         lines = [step.command(options_of(step, expansion, options)) for step in steps]
         as_json = json.dumps({"out": str(out), "dry_run": True, "commands": lines}, ensure_ascii=False)
@@ -69,12 +76,30 @@ def find_recipe(path: Path) -> Path:
     return shipped[path.name]
 
 
-def reads_input(recipe: Recipe) -> bool:
-    """Whether any stage reads what is given on the command line."""
+def input_names(recipe: Recipe) -> set[str]:
+    """Names of what the stages read from the command line; "" is the input without a name."""
+    overlays = [stages for values in recipe.variants.values() for stages in values.values()]
+    tables = [entry.settings for entry in recipe.stages.values()] + [
+        settings for stages in overlays for settings in stages.values()
+    ]
     texts = [text for entry in recipe.stages.values() for text in entry.inputs]
-    texts += [value[1:] for entry in recipe.stages.values() for value in entry.settings.values()
-              if isinstance(value, str) and value.startswith("@")]  # fmt: skip
-    return any(text.partition("/")[0] == "input" for text in texts)
+    texts += [value[1:] for table in tables for value in table.values()
+              if isinstance(value, str) and value.startswith(REFERENCE)]  # fmt: skip
+    places = [text.partition("/")[0].partition(":") for text in texts]
+    return {name for place, _, name in places if place == GIVEN}
+
+
+def _named(texts: list[str], known: set[str]) -> dict[str, Path]:
+    """--input NAME=PATH by name."""
+    found = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not equals or not path:
+            raise UsageError(f"--input {text!r}: write NAME=PATH")
+        if name not in known:
+            raise UsageError(f"--input {text!r}: the recipe reads no input of that name; {nearest(name, known)}")
+        found[name] = Path(path)
+    return found
 
 
 def run_steps(expansion: Expansion, steps: list[Step], options: RunOptions) -> tuple[int, dict[str, Any]]:
@@ -138,8 +163,8 @@ def result_rows(expansion: Expansion) -> list[dict[str, Any]]:
     name = recipe.result_stage
     if name is None:
         return []
-    steps = {step.key: step for cell in recipe.cells() if recipe.stages[name].belongs(cell)
-             for step in [expansion.resolve(name, cell)]}  # fmt: skip
+    found = [expansion.present(name, cell) for cell in recipe.cells() if recipe.stages[name].belongs(cell)]
+    steps = {step.key: step for step in found if step is not None}
     rows = []
     for step in steps.values():
         record = read_record(step.out)

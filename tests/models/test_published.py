@@ -326,7 +326,7 @@ def test_s3prl(old: bool) -> None:
 def test_heads_that_no_shape_shows() -> None:
     weights = {**filled(s3prl(1, 24, 40, 16, 20)), "Config.heads": torch.tensor(3)}
     encoder = build_encoder("transformer", channels=1, bins=16, layers=1, width=24, feedforward=40, heads=4)
-    with pytest.raises(IncompatibleError, match=r"3 attention heads, expected 4\. .* with heads 3: build that one"):
+    with pytest.raises(IncompatibleError, match=r"3 attention heads, expected 4\. .* with heads 3: take that one"):
         load_published(encoder, weights, "states-1.ckpt")
 
 
@@ -547,7 +547,7 @@ def test_a_tensor_of_no_layer_here() -> None:
 def test_another_size_says_which() -> None:
     said = refusal(filled(byol_a(16, 32)))
     assert "(first dense.0.weight: (32, 128), expected (24, 128))" in said
-    assert "The file is of an encoder with features 32: build that one" in said
+    assert "The file is of an encoder with features 32: take that one" in said
 
 
 def test_another_frontend_says_which() -> None:

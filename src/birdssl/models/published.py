@@ -123,7 +123,7 @@ def _cure(encoder: Encoder, implied: Mapping[str, Any], layout: Layout) -> str:
     others = {option: value for option, value in implied.items() if encoder.options.get(option) != value}
     if others:
         wanted = ", ".join(f"{option} {value}" for option, value in others.items())
-        return f"The file is of an encoder with {wanted}: build that one"
+        return f"The file is of an encoder with {wanted}: take that one (without --size the file decides)"
     return f"Give the whole file as it was published, and the frontend that it was made with ({layout.wants})"
 
 

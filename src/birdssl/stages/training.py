@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from birdssl.artifacts.artifact import Artifact
+from birdssl.artifacts.published import published_weights
+from birdssl.models.published import published_options
 from birdssl.models.registry import sized
 from birdssl.settings.network import NetworkSettings
 from birdssl.settings.training import OptimisationSettings, TrainingSettings
@@ -15,6 +17,7 @@ from birdssl.training.optimisers import Schedule, plan_optimiser
 from birdssl.training.saved_model import DESCRIPTION
 
 HISTORY = "history.csv"
+PUBLISHED = "published"  # a start from --weights FILE
 ENCODER_OPTIONS = (*NetworkSettings.model_fields, "imagenet_norm")
 OPTION_NAMES = {"ssm_state": "state", "layer_mix": "layer"}  # of builders, where a setting's name says more
 
@@ -26,10 +29,18 @@ def training_identity(artifacts: Sequence[Artifact], *others: str) -> str:
 
 
 def encoder_options(settings: NetworkSettings, encoder: str) -> dict[str, Any]:
-    """What the settings ask of the encoder. What is off is left out: encoders that lack an option refuse its name."""
+    """What the settings ask of the encoder. What is off is left out: encoders that lack an option refuse its name.
+
+    Where it starts from a published checkpoint and no size is asked for, it has that checkpoint's.
+    """
     asked = {OPTION_NAMES.get(name, name): getattr(settings, name, None) for name in ENCODER_OPTIONS if name != "size"}
     given = {name: value for name, value in asked.items() if value not in (None, False)}
-    return given if settings.size is None else {**sized(encoder, settings.size), **given}
+    if settings.size is not None:
+        return {**sized(encoder, settings.size), **given}
+    weights = getattr(settings, "weights", None)
+    if getattr(settings, "start", None) != PUBLISHED or weights is None:
+        return given
+    return {**published_options(encoder, published_weights(weights), str(weights)), **given}
 
 
 def training_plan(

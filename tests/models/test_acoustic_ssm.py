@@ -131,6 +131,17 @@ def test_frame_by_frame_equals_the_whole_clip(init: str, discretisation: str) ->
     torch.testing.assert_close(torch.stack(heard, -1), whole, rtol=0, atol=1e-4)
 
 
+def test_several_frames_at_once_go_on_from_a_state() -> None:
+    encoder, clips = tiny(), spectra(2, 3, 16, 90)
+    with torch.inference_mode():
+        features = encoder.cnn(clips)
+        state, heard = encoder.initial_state(2, "cpu"), []
+        for part in features.split([1, 30, 7, 52], dim=1):
+            made, state = encoder.advance(part, state)
+            heard.append(made)
+        torch.testing.assert_close(torch.cat(heard, 1), encoder.over_time(features), rtol=0, atol=1e-4)
+
+
 def test_adapted_cnn_goes_frame_by_frame_without_a_state() -> None:
     encoder = adapted_cnn(channels=1, bins=16, widths=[8, 16]).eval()
     clips = spectra(2, 1, 16, 3)

@@ -29,6 +29,10 @@ from birdssl.models.acoustic_ssm import AcousticSSM
 from birdssl.models.heads import build_head
 from birdssl.models.initial import seeded_weights
 from birdssl.models.registry import build_encoder
+from birdssl.settings.embed import EmbedSettings
+from birdssl.settings.run import RunOptions
+from birdssl.stages import runner
+from birdssl.stages.embed import Embed
 from birdssl.stages.inference import Network
 from birdssl.stages.pcm import Intake, blocks
 from birdssl.stages.streaming import LISTENERS, Geometry, Heard, Listener, StreamListener, WindowListener, geometry
@@ -272,6 +276,12 @@ def test_models_that_hear_what_comes_are_refused() -> None:
     encoder = build_encoder("wav2vec2", layers=1, width=64, channels=8).eval()
     with pytest.raises(IncompatibleError, match="wav2vec2 doesn't hear frame by frame, for each of its frames depends"):
         WindowListener(Network(SavedModel(encoder, None, spec), torch.device("cpu")), "encoder", None)
+
+
+def test_it_is_no_step_of_a_recipe(folder: Path, tmp_path: Path) -> None:
+    settings = EmbedSettings(model=folder, stream=True)
+    with pytest.raises(UsageError, match="no step of a recipe"):
+        runner.run(Embed(settings, [], tmp_path / "out", RunOptions(device="cpu")))
 
 
 # --- samples ----------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from birdssl.artifacts.manifest import CLIP_SCHEMA, ORIGINAL
 from birdssl.artifacts.shards import Shards
 from birdssl.audio.encode import FULL_SCALE
 from birdssl.audio.spectrogram import Frontend
-from birdssl.errors import BadInput, IncompatibleError, NoInputError
+from birdssl.errors import BadInput, IncompatibleError, NoInputError, UsageError
 from birdssl.settings.embed import EmbedSettings
 from birdssl.stages.clip_sound import ClipSound
 from birdssl.stages.clip_table import block_units, read_clips
@@ -80,6 +80,8 @@ class Embed(Stage[EmbedSettings]):
 
     def plan(self) -> list[Unit]:
         """Rows of the wanted roles, a unit for every `UNIT_ROWS` of them."""
+        if self.settings.stream:  # a recipe's; the command line hears a stream without this stage
+            raise UsageError("--stream reads stdin and writes stdout, so it's no step of a recipe; leave it out")
         inputs = self.artifacts()
         self.vectors = self._model_vectors() if self.settings.model else self._features(inputs)
         self.passed_on = _shared_facts(inputs)

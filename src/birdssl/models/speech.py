@@ -10,15 +10,17 @@ Both have one architecture; they differ in how they were pretrained, and their l
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchaudio.models import Wav2Vec2Model, wav2vec2_model
 
 from birdssl.errors import UsageError
 from birdssl.models.encoder import Encoder, Input
+
+if TYPE_CHECKING:
+    from torchaudio.models import Wav2Vec2Model
 
 SAMPLE_RATE = 16_000  # Hz, of every published checkpoint of these networks
 KERNELS = (10, 3, 3, 3, 3, 2, 2)  # of the seven convolutions, in frames of the one before
@@ -111,6 +113,7 @@ class SpeechEncoder(Encoder):
     """
 
     takes: ClassVar[Input] = "waveform"
+    shortest = SHORTEST
 
     def __init__(
         self,
@@ -218,9 +221,11 @@ def _smaller(
     return plan
 
 
-def _network(plan: Architecture) -> Wav2Vec2Model:
+def _network(plan: Architecture) -> "Wav2Vec2Model":
     """torchaudio's network of these sizes, with the dropout of the published ones."""
     convolutions = [(plan.channels, kernel, stride) for kernel, stride in zip(KERNELS, STRIDES, strict=True)]
+    from torchaudio.models import wav2vec2_model  # here alone: other encoders do without torchaudio
+
     return wav2vec2_model(
         extractor_mode=plan.norm,
         extractor_conv_layer_config=convolutions,

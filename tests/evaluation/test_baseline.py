@@ -5,7 +5,7 @@ from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import StandardScaler
 
 from birdssl.errors import IncompatibleError
-from birdssl.evaluation.baseline import FALLBACK_STRENGTH, STRENGTHS, fit_probe, mel_statistics
+from birdssl.evaluation.baseline import FALLBACK_STRENGTH, STRENGTHS, as_layer, fit_probe, mel_statistics
 
 NAMES = ("frog", "owl", "wren")
 
@@ -79,3 +79,22 @@ def test_one_class_or_broken_values_are_refused_with_a_sentence():
 def test_mel_statistics_worked_by_hand():
     picture = np.array([[[0, 10], [4, 4]]], np.uint8)
     assert mel_statistics(picture).tolist() == [[5.0, 4.0, 5.0, 0.0]]
+
+
+@pytest.mark.parametrize("kind", ["linear", "centroid"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_probe_is_one_layer_of_raw_embeddings(kind, classes):
+    points, labels, origins = clouds()
+    kept = np.isin(labels, NAMES[:classes])
+    chosen = [[values[place] for place in np.flatnonzero(kept)] for values in (labels, origins)]
+    probe = fit_probe(kind, points[kept], *chosen, seed=0)
+    weights, bias = as_layer(probe)
+    asked = clouds(seed=1)[0].astype(float)
+    logits = asked @ weights.T + bias
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(odds / odds.sum(axis=1, keepdims=True), probe.scores(asked), atol=1e-9)
+
+
+def test_neighbours_are_no_layer():
+    with pytest.raises(ValueError, match="knn is no layer"):
+        as_layer(fit_probe("knn", *clouds(), seed=0))

@@ -11,13 +11,15 @@ import numpy as np
 import polars as pl
 import pytest
 from chirps import rendered_labels
-from waves import few_shot, rendered_waves
+from waves import QUIET, few_shot, rendered_waves
 
 from birdssl.artifacts.shards import write_shard
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.evaluation.fewshot import FOLDS, QUERY
 from birdssl.settings.base import check
+from birdssl.settings.embed import EmbedSettings
 from birdssl.settings.fewshot import FewshotSettings
+from birdssl.stages.embed import Embed
 from birdssl.stages.fewshot import Fewshot
 from birdssl.stages.fewshot_cell import CellWork
 from birdssl.stages.runner import run
@@ -164,6 +166,15 @@ def test_an_own_set_gets_its_best_classifier_named_and_an_encoder(tmp_path: Path
     assert told["pretraining"]["clips"] == 22
     model = load_model(made.out / "encoder")
     assert model.encoder.name == "acoustic-ssm"
+    assert told["kept"] in outcome.text
+    classifier = load_model(made.out / "classifier")
+    assert classifier.classes == ("alto", "bass", "soprano", "tenor")
+    embed = Embed(EmbedSettings(model=made.out / "classifier"), [waves], tmp_path / "embedded", QUIET)
+    assert run(embed).exit_code == 0
+    scored = pl.read_parquet(tmp_path / "embedded" / "manifest.parquet").head(16)
+    answers_ = np.array(classifier.classes)[scored["scores"].to_numpy().argmax(axis=1)]
+    right = (answers_ == np.array(scored["labels"].list.first().to_list())).mean()
+    assert right >= 0.5  # of the clips that it learned from; chance is 0.25
     again = few_shot(tmp_path / "started", waves, start=str(made.out / "encoder"), draws=1, shots=2, **dict.fromkeys(
         ("widths", "ssm_layers", "ssm_state", "n_mels", "hop", "crop_seconds"), ...))  # fmt: skip
     run(again)

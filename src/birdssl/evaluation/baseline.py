@@ -55,6 +55,25 @@ class Probe:
         return self.model.predict_proba(self.scaler.transform(embeddings.astype(np.float64)))
 
 
+def as_layer(probe: Probe) -> tuple[Floats, Floats]:
+    """A linear or centroid probe as one layer: weights (classes, features) and bias (classes,) of raw embeddings.
+
+    The softmax of weights @ embedding + bias gives the probe's scores. Raises ValueError for k-NN, which has no such
+    form.
+    """
+    if isinstance(probe.model, _Centroids):
+        weights = probe.model.centres / probe.model.variance
+        bias = -(probe.model.centres**2).sum(1) / (2 * probe.model.variance)
+    elif isinstance(probe.model, LogisticRegression):
+        weights, bias = probe.model.coef_, probe.model.intercept_
+        if len(probe.classes) == 2:  # scikit-learn keeps one row for two classes
+            weights, bias = (np.concatenate([np.zeros_like(part), part]) for part in (weights, bias))
+    else:
+        raise ValueError(f"a probe of kind {probe.kind} is no layer")
+    scaled = weights / probe.scaler.scale_
+    return scaled, bias - scaled @ probe.scaler.mean_
+
+
 @dataclass(frozen=True)
 class _Centroids:
     """Nearest class mean; scores as if each class were a round Gaussian of the pooled within-class variance."""

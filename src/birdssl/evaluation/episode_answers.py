@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from birdssl.evaluation.baseline import ProbeKind, fit_probe
+from birdssl.evaluation.baseline import Probe, ProbeKind, fit_probe
 from birdssl.evaluation.fewshot import ANSWERS, CERTAINTY_DIGITS, FOLDS, QUERY
 from birdssl.evaluation.metrics import Floats, Ints
 
@@ -64,11 +64,16 @@ def probe(kind: ProbeKind, vectors: npt.NDArray, questions: Questions, seed: int
     """A plain classifier on vectors (clips, features): each feature standardised by the clips learned from."""
 
     def fit(learned: Ints, asked: Ints) -> Floats:
-        origins = questions.clips["origin"].gather(learned).to_list()
-        fitted = fit_probe(kind, vectors[learned], questions.truths(learned), origins, seed)
+        fitted = fitted_probe(kind, vectors, questions, learned, seed)
         return _in_order(fitted.scores(vectors[asked]), fitted.classes, questions.classes)
 
     return fit
+
+
+def fitted_probe(kind: ProbeKind, vectors: npt.NDArray, questions: Questions, learned: Ints, seed: int) -> Probe:
+    """A plain classifier fitted to the clips numbered `learned`."""
+    origins = questions.clips["origin"].gather(learned).to_list()
+    return fit_probe(kind, vectors[learned], questions.truths(learned), origins, seed)
 
 
 def best_of(questions: Questions, tried: Sequence[pl.DataFrame]) -> int:

@@ -127,8 +127,8 @@ def cells(answers: pl.DataFrame, method: str, controls: str = "") -> pl.DataFram
                         "folds_certainty").sort(*SYSTEM, *CELL)  # fmt: skip
 
 
-def choose(found: pl.DataFrame, method: str, among: Sequence[str] = ()) -> pl.DataFrame:
-    """In each cell the system that did best inside the support: its rows, as one more system, with `choice` its words.
+def best_inside(found: pl.DataFrame, among: Sequence[str] = ()) -> pl.DataFrame:
+    """In each cell the row of the system that did best inside the support.
 
     Never looks at queries: by `folds_accuracy`, ties by the mean probability given to the truth, then by name. Random
     starts are controls and stand for no choice. `among` names methods; all where it's empty. Systems that weren't tried
@@ -143,18 +143,23 @@ def choose(found: pl.DataFrame, method: str, among: Sequence[str] = ()) -> pl.Da
         names = candidates["method"].unique().to_list()
         allowed = [name for name in names if not name or set(among) & {name, *name.split(AND)}]
         candidates = candidates.filter(pl.col("method").is_in(allowed))
-    best = candidates.sort(
+    ordered = candidates.sort(
         [*CELL, "folds_accuracy", "folds_certainty", *SYSTEM],
         descending=[False] * len(CELL) + [True, True] + [False] * len(SYSTEM),
-    ).group_by(CELL, maintain_order=True)
-    rows = best.first()
+    )
+    return ordered.group_by(CELL, maintain_order=True).first().select(found.columns)
+
+
+def choose(found: pl.DataFrame, method: str, among: Sequence[str] = ()) -> pl.DataFrame:
+    """What `best_inside` finds, as one more system of the name `method`, with `choice` the words of what was chosen."""
+    rows = best_inside(found, among)
     words = [System(*row).words() for row in rows.select(SYSTEM).iter_rows()]
     return rows.with_columns(
         pl.lit(method).alias("method"),
         pl.lit("").alias("features"),
         pl.lit(CHOSEN).alias("classifier"),
         pl.Series("choice", words, pl.String),
-    ).select(*found.columns, "choice")
+    )
 
 
 def merge_controls(found: pl.DataFrame) -> pl.DataFrame:

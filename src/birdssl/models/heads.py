@@ -39,13 +39,15 @@ HEADS: dict[str, HeadPlan] = {
     "wav2vec2": TWO_LAYERS,
     "hubert": TWO_LAYERS,
 }
+LINEAR = "linear"  # the embedding's own features to scores: a probe on any encoder, as `birdssl fewshot` fits it
+PLANS: dict[str, HeadPlan] = {**HEADS, LINEAR: HeadPlan()}
 
 
 class Head(nn.Module):
     """Class scores from embeddings.
 
     Attributes:
-        kind: key in `HEADS`.
+        kind: key in `PLANS`.
         features: length of the embedding it takes.
         classes: number of classes C.
         width: length P of the penultimate features (64, 1280, or the encoder's own for the others).
@@ -53,7 +55,7 @@ class Head(nn.Module):
 
     def __init__(self, kind: str, features: int, classes: int) -> None:
         super().__init__()
-        plan = HEADS[kind]
+        plan = PLANS[kind]
         self.kind = kind
         self.features = features
         self.classes = classes
@@ -86,8 +88,8 @@ def build_head(kind: str, features: int, classes: int) -> Head:
 
     Raises UsageError for an unknown kind or no class.
     """
-    if kind not in HEADS:
-        raise UsageError(f'no head is called "{kind}"; there are {", ".join(HEADS)}')
+    if kind not in PLANS:
+        raise UsageError(f'no head is called "{kind}"; there are {", ".join(PLANS)}')
     if classes < 1:
         raise UsageError(f"a head needs at least one class and got {classes}; label some clips first")
     return Head(kind, features, classes)

@@ -31,7 +31,8 @@ class FewshotSettings(OptimisationSettings, FrontendSettings, NetworkSettings, O
 
     --protocol paper is P2's: the pool is all of a group's clips but the support, and is the query set too. inductive:
     queries are set apart first, by origin. own: every labelled clip is support, for a set of one's own; the best
-    classifier is named by folds inside it, and the encoder is kept in OUT/encoder.
+    classifier is named by folds inside it, and kept in OUT/classifier for `birdssl detect` and `birdssl embed`, its
+    encoder in OUT/encoder.
     """
 
     example: ClassVar[str] = "birdssl fewshot waves -o fewshot --groups labels.csv --objective cola --epochs 500"

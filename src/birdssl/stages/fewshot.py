@@ -4,6 +4,7 @@ OUT/manifest.parquet    a row for each answer: group, draw, seed, features, clas
 OUT/results.json        every number of the tables; table.md, table.csv and latex.csv show them, systems.png draws them
 OUT/cells/NAME.json     how pretraining went in each cell, and what was chosen inside its supports
 OUT/encoder/            with --protocol own: the encoder, for `birdssl finetune --start`
+OUT/classifier/         and the best classifier on it that runs on raw recordings, for `birdssl detect` and `embed`
 """
 
 import hashlib
@@ -35,8 +36,9 @@ from birdssl.artifacts.episodes import (
 from birdssl.artifacts.manifest import ORIGINAL
 from birdssl.artifacts.text_tables import column, read_rows
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
-from birdssl.evaluation.fewshot import ANSWERS, cells, choose, systems
+from birdssl.evaluation.fewshot import ANSWERS, PRETRAINED, SYSTEM, System, best_inside, cells, choose, systems
 from birdssl.evaluation.fewshot_table import own_pairs, tabulate
+from birdssl.evaluation.lineage import learned_from, training_runs
 from birdssl.settings.fewshot import NONE, PRETRAIN, PUBLISHED, FewshotSettings
 from birdssl.stages.clip_table import merged_facts, recording_contents, remove_strays
 from birdssl.stages.contract import Result, Source, Stage, Unit, relative
@@ -57,7 +59,7 @@ from birdssl.training.waveforms import Frontend
 
 log = logging.getLogger(__name__)
 
-ENCODER, CELLS = "encoder", "cells"
+ENCODER, CLASSIFIER, CELLS = "encoder", "classifier", "cells"
 PLACES = ("path", "shard", "row")  # columns that say where a clip lies, not what it is
 
 
@@ -65,7 +67,7 @@ class Fewshot(Stage[FewshotSettings]):
     """A unit is a cell: a group, a pretraining seed and, where the pool depends on it, a draw of the support."""
 
     verb: ClassVar[str] = "fewshot"
-    owns: ClassVar[tuple[str, ...]] = (*TABLES, CELLS, ENCODER)
+    owns: ClassVar[tuple[str, ...]] = (*TABLES, CELLS, ENCODER, CLASSIFIER)
     parallel: ClassVar[bool] = False
     accepts: ClassVar[tuple[str, ...] | None] = ("render",)
     data: Joined
@@ -87,6 +89,12 @@ class Fewshot(Stage[FewshotSettings]):
     def started(self) -> SavedModel | None:
         """That model, as loaded."""
         return None if self.model is None else load_model(self.model)
+
+    @cached_property
+    def heard(self) -> set[str]:
+        """Clips that the model to start from was trained on, as far as its runs are still there."""
+        runs = [] if self.model is None else training_runs(self.model)
+        return {clip for run in runs for clip in learned_from(run)["id"]}
 
     @property
     def encoder_name(self) -> str:
@@ -147,6 +155,8 @@ class Fewshot(Stage[FewshotSettings]):
     def _check_method(self) -> None:
         """Says now what doesn't fit: sizes of the encoder, the objective's views, and its demands on the encoder."""
         settings = self.settings
+        if settings.weights is not None and not settings.weights.is_file():
+            raise NoInputError(f"--weights {settings.weights}: no such file")
         encoder = build_start(settings, self.started, self.frontend, settings.seed)
         if settings.start != PRETRAIN:
             return
@@ -241,8 +251,6 @@ class Fewshot(Stage[FewshotSettings]):
         sounds = [contents.get(name, contents[""]) for name in cell.rows["recording"].unique().sort().to_list()]
         started = [] if self.model is None else [model_source(self.model).digest]
         if self.settings.weights is not None:
-            if not self.settings.weights.is_file():
-                raise NoInputError(f"--weights {self.settings.weights}: no such file")
             started.append(table_digest(self.settings.weights))
         text = "\x1f".join([kept, *parts, *sounds, *started])
         identity = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -256,13 +264,34 @@ class Fewshot(Stage[FewshotSettings]):
             self.options.device, settings.precision, settings.threads, self.encoder_name, scratch
         ) as session:
             work = CellWork(unit.payload, settings, self.data, self.started, self.frontend, session, scratch)
-            rows, noted, encoder = work.run()
+            rows, noted = work.run()
+            for draw, episode in zip(noted["draws"], unit.payload.episodes, strict=True):
+                asked = unit.payload.rows[episode.query]["id"].to_list()
+                draw["heard"] = sum(clip in self.heard for clip in asked)
+            if settings.protocol == "own" and settings.start != NONE and unit.payload.seed == 0:
+                noted["kept"] = self._keep(work, rows, noted)
         shutil.rmtree(scratch, ignore_errors=True)  # a checkpoint of each of many cells would fill a disk
         write_json(self.out / CELLS / f"{unit.key}.json", noted)
-        if encoder is not None and settings.protocol == "own" and unit.payload.seed == 0:
-            provenance = {"verb": self.verb, "objective": settings.objective, "start": settings.start}
-            save_model(self.out / ENCODER, encoder, None, ModelSpec(work.frontend.to_dict(), provenance=provenance))
         return Result(rows)
+
+    def _keep(self, work: CellWork, rows: pl.DataFrame, noted: dict[str, Any]) -> str | None:
+        """Save the encoder, and with it the best classifier that runs on raw recordings; returns that one's words.
+
+        Mel statistics and neighbours can't stand in a model's directory, so the best of all may not be it.
+        """
+        provenance = {"verb": self.verb, "objective": self.settings.objective, "start": self.settings.start}
+        spec = ModelSpec(work.frontend.to_dict(), provenance=provenance)
+        save_model(self.out / ENCODER, work.encoders[PRETRAINED], None, spec)
+        fitting = cells(rows, self.method).filter((pl.col("features") == PRETRAINED) & (pl.col("classifier") != "knn"))
+        best = best_inside(fitting)
+        if best.is_empty():
+            return None
+        system = System(*best.select(SYSTEM).row(0))
+        encoder, head = work.classifier(system.classifier, noted["draws"][0]["finetune_rates"].get(PRETRAINED, 0.0))
+        provenance = {**provenance, "classifier": system.classifier}
+        classes = work.cell.group.classes
+        save_model(self.out / CLASSIFIER, encoder, head, replace(spec, classes=classes, provenance=provenance))
+        return system.words()
 
     def facts(self) -> dict[str, Any]:
         """What was asked, so that runs can be set beside each other."""

@@ -14,9 +14,11 @@ from torch import Tensor
 from birdssl.artifacts.episodes import Episode, Group, support_folds
 from birdssl.artifacts.published import published_weights
 from birdssl.audio.device.spectra import Spectra
-from birdssl.evaluation.episode_answers import Fit, Questions, answer, best_of, folds_answers, probe
+from birdssl.evaluation.baseline import ProbeKind, as_layer
+from birdssl.evaluation.episode_answers import Fit, Questions, answer, best_of, fitted_probe, folds_answers, probe
 from birdssl.evaluation.fewshot import ANSWERS, FINETUNE, MEL, PRETRAINED, RANDOM, WITH_MEL
 from birdssl.models.encoder import Encoder
+from birdssl.models.heads import LINEAR, Head, build_head
 from birdssl.models.initial import seeded_weights
 from birdssl.models.published import load_published
 from birdssl.models.registry import build_encoder
@@ -25,6 +27,7 @@ from birdssl.settings.fewshot import NONE, PRETRAIN, PUBLISHED, FewshotSettings
 from birdssl.stages.frontends import input_options
 from birdssl.stages.training import encoder_options, training_plan
 from birdssl.training.fewshot import Tuning, embed, finetuned, probabilities
+from birdssl.training.finetuning import Classifier
 from birdssl.training.history import Row
 from birdssl.training.joined import Joined
 from birdssl.training.loop import train
@@ -88,14 +91,31 @@ class CellWork:
         self.inputs = WaveformClips(self.sounds, self.frontend)
         self.notes: dict[str, Any] = {"group": cell.group.name, "seed": cell.seed}
 
-    def run(self) -> tuple[pl.DataFrame, dict[str, Any], Encoder | None]:
-        """Answers (ANSWERS), notes as JSON values, and the pretrained encoder where there is one."""
-        encoders = {RANDOM: self._random()}
+    def run(self) -> tuple[pl.DataFrame, dict[str, Any]]:
+        """Answers (ANSWERS), and notes as JSON values. `encoders` and `vectors` stay to be looked at."""
+        self.encoders = {RANDOM: self._random()}
         if self.settings.start != NONE:
-            encoders[PRETRAINED] = self._pretrained()
-        vectors = self._vectors(encoders)
-        parts = [rows for episode in self.cell.episodes for rows in self._episode(episode, encoders, vectors)]
-        return pl.concat([pl.DataFrame(schema=ANSWERS), *parts]), self.notes, encoders.get(PRETRAINED)
+            self.encoders[PRETRAINED] = self._pretrained()
+        self.vectors = self._vectors(self.encoders)
+        parts = [rows for episode in self.cell.episodes for rows in self._episode(episode, self.encoders, self.vectors)]
+        return pl.concat([pl.DataFrame(schema=ANSWERS), *parts]), self.notes
+
+    def classifier(self, kind: str, rate: float) -> tuple[Encoder, Head]:
+        """The pretrained encoder with a head that learned from the whole support: fine-tuned, or a probe as a layer."""
+        questions, encoder = self._questions(self.cell.episodes[0])[0], self.encoders[PRETRAINED]
+        if kind == FINETUNE:
+            tuning = self._tuning(questions)
+            places, classes = torch.from_numpy(questions.support), len(questions.classes)
+            targets = self._targets(questions)
+            task = finetuned(encoder, self.inputs, places, targets, classes, rate, tuning, self.session.fabric)
+            assert isinstance(task.network, Classifier)
+            return task.network.encoder, task.network.head
+        probed: ProbeKind = "linear" if kind == "linear" else "centroid"
+        seed = self._probe_seed(questions)
+        weights, bias = as_layer(fitted_probe(probed, self.vectors[PRETRAINED], questions, questions.support, seed))
+        head = build_head(LINEAR, encoder.features, len(questions.classes))
+        head.load_state_dict({"scores.weight": torch.from_numpy(weights), "scores.bias": torch.from_numpy(bias)})
+        return encoder, head
 
     def _random(self) -> Encoder:
         return build_start(self.settings, self.started, self.frontend, self.seed).to(self.session.device)
@@ -159,13 +179,13 @@ class CellWork:
         parts = []
         for kind in settings.classifiers:
             if kind != "finetune":
-                seed = derive(settings.seed, "probe", name, episode.draw)
+                seed = self._probe_seed(questions)
                 parts += [answer(questions, features, kind, probe(kind, array, questions, seed))
                           for features, array in vectors.items()]  # fmt: skip
         rates = {}
         if FINETUNE in settings.classifiers:
             for features, encoder in encoders.items():
-                rows, rates[features] = self._tuned(questions, features, encoder, episode.draw)
+                rows, rates[features] = self._tuned(questions, features, encoder)
                 parts.append(rows)
         self.notes.setdefault("draws", []).append(
             {"draw": episode.draw, "support": len(episode.support), "queries": len(episode.query),
@@ -174,6 +194,14 @@ class CellWork:
         )  # fmt: skip
         log.info("group %s, seed %d, draw %d: answered", name, self.cell.seed, episode.draw)
         return parts
+
+    def _probe_seed(self, questions: Questions) -> int:
+        return derive(self.settings.seed, "probe", questions.cell["group"], questions.cell["draw"])
+
+    def _tuning(self, questions: Questions) -> Tuning:
+        settings, cell = self.settings, questions.cell
+        seed = derive(self.seed, "fine-tuning", cell["group"], cell["draw"])
+        return Tuning(settings.finetune_epochs, settings.finetune_batch, settings.freeze, seed)
 
     def _questions(self, episode: Episode) -> tuple[Questions, tuple[str, ...]]:
         cell, settings = self.cell, self.settings
@@ -187,11 +215,9 @@ class CellWork:
         named = {"group": episode.group.name, "draw": episode.draw, "seed": cell.seed}
         return Questions(cell.rows, episode.support, episode.query, folds, episode.group.classes, named), lonely
 
-    def _tuned(self, questions: Questions, features: str, encoder: Encoder, draw: int) -> tuple[pl.DataFrame, float]:
+    def _tuned(self, questions: Questions, features: str, encoder: Encoder) -> tuple[pl.DataFrame, float]:
         """Fine-tuned answers, at the rate that does best inside the support where there are several."""
-        settings, rates = self.settings, self.settings.rates
-        tuning = Tuning(settings.finetune_epochs, settings.finetune_batch, settings.freeze,
-                        derive(self.seed, "fine-tuning", questions.cell["group"], draw))  # fmt: skip
+        rates, tuning = self.settings.rates, self._tuning(questions)
         targets = self._targets(questions)
 
         def at(rate: float) -> Fit:

@@ -12,11 +12,16 @@ def notes(settings: FewshotSettings, results: dict[str, Any], told: Sequence[dic
     `told` are the notes of all cells.
     """
     draws = [draw for cell in told for draw in cell.get("draws", [])]
-    return [*_protocol(settings), *_intervals(settings, results), *_origins(draws), *_pretraining(settings, told),
-            *_choice(settings, results, draws)]  # fmt: skip
+    kept = [f"OUT/classifier holds {cell['kept']}, the best of those that run on raw recordings."
+            for cell in told if cell.get("kept")]  # fmt: skip
+    return [*_protocol(settings, draws), *_intervals(settings, results), *_origins(draws), *_pretraining(settings, told),
+            *_choice(settings, results, draws), *kept]  # fmt: skip
 
 
-def _protocol(settings: FewshotSettings) -> list[str]:
+def _protocol(settings: FewshotSettings, draws: Sequence[dict[str, Any]]) -> list[str]:
+    heard = sum(draw.get("heard", 0) for draw in draws)
+    if heard:
+        return [f"The start was trained on {heard} of the {sum(draw['queries'] for draw in draws)} queries."]
     if settings.protocol == "own":
         return ["Scores are of folds inside the labelled clips; other recordings may be harder."]
     if settings.protocol == "paper" and settings.start == PRETRAIN:

@@ -55,6 +55,7 @@ class ByolACnn(Encoder):
         shape = {"channels": channels, "bins": bins}
         super().__init__("byol-a-cnn", features, (channels, bins, None), **shape, version=version)
         self.options["features"] = features
+        self.shortest = self.shrink
         self.version = version
         self.convolutions = nn.Sequential(*_blocks(channels, BLOCKS[version]))
         hidden = features if version == 1 else HIDDEN

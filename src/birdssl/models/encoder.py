@@ -19,6 +19,7 @@ class Encoder(nn.Module):
         options: keyword arguments it was built from.
         features: length of the vector that `forward` returns.
         expected: shape of one clip's input; None where any length will do.
+        shortest: fewest frames, or samples of a waveform, that make an embedding.
     """
 
     takes: ClassVar[Input]
@@ -26,6 +27,7 @@ class Encoder(nn.Module):
     options: dict[str, Any]
     features: int
     expected: tuple[int | None, ...]
+    shortest: int = 1
 
     def __init__(self, name: str, features: int, expected: tuple[int | None, ...], **options: Any) -> None:
         super().__init__()

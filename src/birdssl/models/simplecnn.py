@@ -65,6 +65,6 @@ def final_size(height: int, width: int) -> tuple[int, int]:
     if rows < 1 or columns < 1:
         raise UsageError(
             f"simplecnn needs spectrograms of at least 100 x 32 pixels (height x width) and got {height} x {width}; "
-            "render larger ones (--height, --width)"
+            "make larger ones (--height and --width of `birdssl render`; of waveforms --n-mels and --hop)"
         )
     return rows, columns

@@ -96,7 +96,8 @@ def inceptionv3(*, height: int, width: int, imagenet_norm: bool = False) -> Visi
     if min(height, width) < INCEPTION_LEAST:
         raise UsageError(
             f"inceptionv3 needs spectrograms of at least {INCEPTION_LEAST} x {INCEPTION_LEAST} pixels and got "
-            f"{height} x {width}; render larger ones (--height, --width)"
+            f"{height} x {width}; make larger ones (--height and --width of `birdssl render`; of waveforms --n-mels "
+            "and --hop)"
         )
     net = inception_v3(weights=None, aux_logits=True, init_weights=True, transform_input=False)
     net.AuxLogits = None

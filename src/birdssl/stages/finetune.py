@@ -30,6 +30,7 @@ from birdssl.settings.finetune import FinetuneSettings
 from birdssl.stages.contract import Result, Source, Stage, Unit, inherit, relative
 from birdssl.stages.frontends import (
     PICTURES,
+    check_length,
     input_options,
     refuse_frontend_settings,
     started_frontend,
@@ -167,7 +168,7 @@ class Finetune(Stage[FinetuneSettings]):
             if settings.weights is not None and not settings.weights.is_file():
                 raise NoInputError(f"--weights {settings.weights}: no such file")
             with torch.device("meta"):  # without weights: refuses options and sizes that don't fit before work begins
-                self._random_encoder()
+                check_length(self._random_encoder(), self.frontend)
             return
         assert self.started is not None
         known = {"encoder": self.started.encoder.name, **self.started.encoder.options}

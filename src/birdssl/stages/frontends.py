@@ -1,18 +1,22 @@
 """Which frontend an encoder is given, and whether what is stored fits the encoder."""
 
+import logging
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from birdssl.audio.device.spectra import PRESETS, Spectra, preset
+from birdssl.audio.device.spectra import CHANNELS, PRESETS, Spectra, preset
 from birdssl.audio.device.waveform import Waveforms
 from birdssl.audio.encode import as_int16
 from birdssl.audio.spectrogram import Frontend as PictureFrontend
 from birdssl.errors import IncompatibleError, UsageError
+from birdssl.models.encoder import Encoder
 from birdssl.settings.frontend import FrontendSettings
 from birdssl.settings.names import ENCODER_INPUT, ENCODER_PRESET
 from birdssl.training.waveforms import Frontend
+
+log = logging.getLogger(__name__)
 
 PICTURES = "spectrogram"  # kind of shards; the other is "waveform"
 AnyFrontend = PictureFrontend | Frontend
@@ -31,6 +35,7 @@ def waveform_frontend(settings: FrontendSettings, encoder: str, facts: dict[str,
             "give less, or cut longer clips"
         )
     if ENCODER_INPUT[encoder] == "waveform":
+        _refuse_spectra_settings(settings, encoder)
         crop = settings.crop_seconds or min(Waveforms(rate, seconds).crop_seconds, seconds)
         return Waveforms(rate, seconds, crop, settings.crops)
     name = settings.preset or ENCODER_PRESET.get(encoder, "p2")
@@ -42,10 +47,38 @@ def waveform_frontend(settings: FrontendSettings, encoder: str, facts: dict[str,
     changes: dict[str, Any] = {"crop_seconds": crop, "crops": settings.crops, "f_max": top}
     changes |= {name: value for name in ("n_mels", "hop") if (value := getattr(settings, name)) is not None}
     if settings.channels is not None:
-        changes["channels"] = tuple(settings.channels)
+        changes["channels"] = tuple(name for name in CHANNELS if name in settings.channels)
     elif ENCODER_INPUT[encoder] == "picture":
         changes["channels"] = ("mel",)
-    return preset(name, rate, seconds, **changes)
+    made = preset(name, rate, seconds, **changes)
+    if empty := made.empty_filters():
+        log.warning(
+            "%d of %d mel bands are narrower than the transform's steps and stay silent; lower --n-mels",
+            empty,
+            made.n_mels,
+        )
+    return made
+
+
+def _refuse_spectra_settings(settings: FrontendSettings, encoder: str) -> None:
+    for name in ("preset", "channels", "n_mels", "hop", "f_max"):
+        if getattr(settings, name) is not None:
+            raise UsageError(f"{settings.flag(name)} is for spectra, and {encoder} takes sound itself; leave it out")
+
+
+def check_length(encoder: Encoder, frontend: Frontend | None) -> None:
+    """Raises IncompatibleError for crops that are too short for an encoder."""
+    if frontend is None:
+        return
+    if isinstance(frontend, Waveforms):
+        length, unit = round(frontend.crop_seconds * frontend.encoder_rate), "samples"
+    else:
+        length, unit = frontend.frames, "frames"
+    if length < encoder.shortest:
+        raise IncompatibleError(
+            f"a crop of {frontend.crop_seconds:g} s makes {length} {unit}, and {encoder.name} needs {encoder.shortest}"
+            "; give a longer --crop-seconds"
+        )
 
 
 def started_frontend(settings: FrontendSettings, made: dict[str, Any], start: str) -> Frontend:
@@ -57,6 +90,11 @@ def started_frontend(settings: FrontendSettings, made: dict[str, Any], start: st
     changing = [name for name in given if name not in ("crops", "gain")]
     if changing:
         raise UsageError(f"{settings.flag(changing[0])}: the start {start} brings its own frontend; leave it out")
+    if "kind" not in made:
+        raise IncompatibleError(
+            f"{start} takes pictures, and the input holds waveforms; run `birdssl render` without --kind waveform, or "
+            "start from another model"
+        )
     frontend = read_frontend(made)
     return replace(frontend, crops=settings.crops) if "crops" in given else frontend
 
@@ -111,9 +149,9 @@ def input_options(encoder: str, frontend: Frontend | None, shape: tuple[int, ...
     takes = ENCODER_INPUT[encoder]
     if frontend is None:
         if takes != "picture":
+            wanted = "waveforms" if takes == "waveform" else "spectra made of waveforms"
             raise IncompatibleError(
-                f"{encoder} takes {takes} made of sound as it trains, and the input holds pictures; run "
-                "`birdssl render --kind waveform`"
+                f"{encoder} takes {wanted}, and the input holds pictures; run `birdssl render --kind waveform`"
             )
         height, width = shape
         return {"height": height, "width": width}

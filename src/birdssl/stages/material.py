@@ -36,6 +36,11 @@ class Material(Protocol):
     clips: dict[str, int]
     encoder_shape: dict[str, int]
 
+    @property
+    def frontend(self) -> Frontend | None:
+        """Of waveforms, not fitted yet; None for pictures."""
+        ...
+
     def open(self, device: torch.device) -> tuple[dict[str, Views], dict[str, Any]]:
         """Views of each part, on a device, and the frontend that goes with the model."""
         ...
@@ -46,7 +51,8 @@ def material(data: Joined, inputs: Sequence[Path], settings: PretrainSettings) -
     pictures = data.facts["kind"] == PICTURES
     kind = "stored" if pictures else settings.shown_views
     known = METHODS[settings.objective].views
-    if kind not in known or (pictures and settings.views not in (None, "stored")):
+    fits = (settings.views or "stored") == "stored" if pictures else kind != "stored"
+    if kind not in known or not fits:
         raise IncompatibleError(_no_such_views(settings, kind, known, pictures, inputs[0]))
     return StoredPictures(data, inputs, settings) if pictures else StoredWaveforms(data, settings, kind)
 
@@ -60,15 +66,19 @@ def _no_such_views(settings: PretrainSettings, kind: str, known: Sequence[str], 
         )
     if kind == "stored":
         return f"{path} holds waveforms, whose views are made as they are needed; leave --views stored out"
-    return f"--views {kind}: {settings.objective} learns from views of kind {', '.join(known)}"
+    made = ", ".join(name for name in known if name != "stored")
+    return f"--views {kind}: of waveforms, {settings.objective} learns from views of kind {made}"
 
 
 class StoredPictures:
     """Pictures of stored views."""
 
+    frontend = None
+
     def __init__(self, data: Joined, inputs: Sequence[Path], settings: PretrainSettings) -> None:
         refuse_frontend_settings(settings, str(inputs[0]))
         self.data, self.settings = data, settings
+        self.encoder_shape = input_options(settings.trained_encoder, None, data.shape)
         for number, path in enumerate(inputs):
             if data.rows.filter((pl.col(SOURCE) == number) & (pl.col("role") == VIEW)).is_empty():
                 raise IncompatibleError(
@@ -80,7 +90,6 @@ class StoredPictures:
         # a pair's part is that of its first view
         self.pairs = pairs.with_columns(self.rows[pairs["views"].list.first().to_list()][PART])
         self.clips = {part: self.pairs.filter(pl.col(PART) == part).height for part in PARTS}
-        self.encoder_shape = input_options(settings.trained_encoder, None, data.shape)
 
     def open(self, device: torch.device) -> tuple[dict[str, Views], dict[str, Any]]:
         held = self.data.hold(self.rows, device, self.settings.memory_budget)

@@ -22,6 +22,7 @@ from birdssl.seeds import derive
 from birdssl.settings.objective import OWN
 from birdssl.settings.pretrain import PretrainSettings
 from birdssl.stages.contract import Result, Stage, Unit
+from birdssl.stages.frontends import check_length
 from birdssl.stages.material import Material, material
 from birdssl.stages.training import HISTORY, encoder_options, read_provenance, training_identity, training_plan
 from birdssl.training.history import write_history
@@ -71,7 +72,10 @@ class Pretrain(Stage[PretrainSettings]):
         self.material = material(self.data, self.inputs, settings)
         self._check_sizes()
         training_plan(settings, self.encoder_name, self.batch, pretraining=True)  # says now what doesn't fit
-        size = 4 * sum(weight.numel() for weight in self._network().parameters())
+        network = self._network()
+        assert isinstance(network.encoder, Encoder)
+        check_length(network.encoder, self.material.frontend)
+        size = 4 * sum(weight.numel() for weight in network.parameters())
         return [Unit("model", training_identity(self.artifacts()), size=size)]
 
     def _check_sizes(self) -> None:

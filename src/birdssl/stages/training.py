@@ -1,6 +1,7 @@
 """What the two training stages share: their unit's identity, and settings as plans."""
 
 import hashlib
+import inspect
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 
 from birdssl.artifacts.artifact import Artifact
 from birdssl.artifacts.published import published_weights
+from birdssl.errors import UsageError
 from birdssl.models.published import published_options
-from birdssl.models.registry import sized
+from birdssl.models.registry import ENCODERS, SIZES, sized
 from birdssl.settings.network import NetworkSettings
 from birdssl.settings.training import OptimisationSettings, TrainingSettings
 from birdssl.training.loop import TrainingPlan
@@ -29,18 +31,31 @@ def training_identity(artifacts: Sequence[Artifact], *others: str) -> str:
 
 
 def encoder_options(settings: NetworkSettings, encoder: str) -> dict[str, Any]:
-    """What the settings ask of the encoder. What is off is left out: encoders that lack an option refuse its name.
+    """What the settings ask of the encoder; what is off is left out.
 
-    Where it starts from a published checkpoint and no size is asked for, it has that checkpoint's.
+    Where it starts from a published checkpoint and no size is asked for, it has that checkpoint's. Raises UsageError
+    for an option or a size that the encoder hasn't.
     """
-    asked = {OPTION_NAMES.get(name, name): getattr(settings, name, None) for name in ENCODER_OPTIONS if name != "size"}
-    given = {name: value for name, value in asked.items() if value not in (None, False)}
+    names = {name: OPTION_NAMES.get(name, name) for name in ENCODER_OPTIONS if name != "size"}
+    asked = {name: value for name in names if (value := getattr(settings, name, None)) not in (None, False)}
+    _check_options(settings, encoder, names, list(asked))
+    given = {names[name]: value for name, value in asked.items()}
     if settings.size is not None:
         return {**sized(encoder, settings.size), **given}
     weights = getattr(settings, "weights", None)
     if getattr(settings, "start", None) != PUBLISHED or weights is None:
         return given
     return {**published_options(encoder, published_weights(weights), str(weights)), **given}
+
+
+def _check_options(settings: NetworkSettings, encoder: str, names: dict[str, str], asked: list[str]) -> None:
+    known = inspect.signature(ENCODERS[encoder]).parameters
+    own = [settings.flag(name) for name in names if names[name] in known and name in type(settings).model_fields]
+    own += ["--size"] if encoder in SIZES else []
+    for name in asked:
+        if names[name] not in known:
+            there = f"it has {', '.join(own)}" if own else "it has no options of its own"
+            raise UsageError(f"{settings.flag(name)} isn't for {encoder}; {there}")
 
 
 def training_plan(

@@ -74,7 +74,8 @@ def agreed_facts(artifacts: list[Artifact]) -> dict[str, Any]:
     for artifact in artifacts:
         if "array" not in artifact.facts:
             Shards.of(artifact)  # says that it wasn't rendered
-        difference = differing(first.facts, artifact.facts, AGREED)
+        kinds = first.facts.get("kind"), artifact.facts.get("kind")
+        difference = differing(first.facts, artifact.facts, AGREED if kinds[0] == kinds[1] else ("kind",))
         if difference:
             raise IncompatibleError(
                 f"{first.path} and {artifact.path} were made in different ways: {difference}; "

@@ -17,7 +17,7 @@ def mel_bins(encoder: Encoder, method: str) -> int:
     channels, bins = encoder.expected[:2]
     if channels != 1 or bins is None:
         raise UsageError(
-            f"{method} works on the mel channel alone and this {encoder.name} takes {channels} channels; use a "
-            "frontend whose one channel is mel"
+            f"{method} works on the mel channel alone and this {encoder.name} takes {channels} channels; give "
+            "--channels mel, or a preset that has no other"
         )
     return bins

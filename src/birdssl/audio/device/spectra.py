@@ -85,7 +85,10 @@ class Spectra:
         if self.mel_scale not in SCALES or self.unit not in UNITS:
             found.append(f"mel scale {self.mel_scale!r} and unit {self.unit!r}: known are {SCALES} and {tuple(UNITS)}")
         if self.native_fft is not None and (self.native_fft // 2 + 1 != self.n_mels or self.native_fft > self.n_fft):
-            found.append(f"a transform of {self.native_fft} points doesn't have {self.n_mels} bins within {self.n_fft}")
+            found.append(
+                f"magnitude and phase of a transform of {self.native_fft} points, up to {self.n_fft}, have "
+                f"{self.native_fft // 2 + 1} bins, and there are {self.n_mels} mel bands: as many are needed"
+            )
         if {len(self.mean), len(self.deviation)} - {0, len(self.channels)} or len(self.mean) != len(self.deviation):
             found.append(f"statistics of {len(self.mean)} and {len(self.deviation)} channels for {len(self.channels)}")
         return found

@@ -12,10 +12,15 @@ def notes(settings: FewshotSettings, results: dict[str, Any], told: Sequence[dic
     `told` are the notes of all cells.
     """
     draws = [draw for cell in told for draw in cell.get("draws", [])]
-    kept = [f"OUT/classifier holds {cell['kept']}, the best of those that run on raw recordings."
-            for cell in told if cell.get("kept")]  # fmt: skip
-    return [*_protocol(settings, draws), *_intervals(settings, results), *_origins(draws), *_pretraining(settings, told),
-            *_choice(settings, results, draws), *kept]  # fmt: skip
+    return [
+        *_protocol(settings, draws),
+        *_intervals(settings, results),
+        *_origins(draws),
+        *_pretraining(settings, told),
+        *_choice(settings, results, draws),
+        *(f"OUT/classifier holds {cell['kept']}, the best of those that run on raw recordings."
+          for cell in told if cell.get("kept")),
+    ]  # fmt: skip
 
 
 def _protocol(settings: FewshotSettings, draws: Sequence[dict[str, Any]]) -> list[str]:

@@ -14,8 +14,10 @@ from birdssl.errors import IncompatibleError
 from birdssl.models.registry import build_encoder
 from birdssl.settings.base import check
 from birdssl.settings.finetune import FinetuneSettings
+from birdssl.settings.pretrain import PretrainSettings
 from birdssl.settings.run import RunOptions
 from birdssl.stages.finetune import Finetune
+from birdssl.stages.pretrain import Pretrain
 from birdssl.stages.runner import Outcome, run
 from birdssl.training.saved_model import load_model
 
@@ -54,3 +56,14 @@ def test_a_size_that_is_asked_for_must_be_the_checkpoints(waves: Path, tmp_path:
     torch.save(byol_a(24), tmp_path / "byola.pth")
     with pytest.raises(IncompatibleError, match=r"The file is of an encoder with features 24: take that one"):
         finetune(waves, tmp_path / "out", encoder="byol-a-cnn", weights=tmp_path / "byola.pth", size="quick")
+
+
+def test_pretraining_goes_on_from_a_checkpoint(waves: Path, tmp_path: Path) -> None:
+    weights = byol_a(24)
+    torch.save(weights, tmp_path / "byola.pth")
+    given = {**SMALL, "objective": "byol-a", "weights": tmp_path / "byola.pth", "validation_fraction": 0.5}
+    del given["start"]
+    run(Pretrain(check(PretrainSettings, given), [waves], tmp_path / "out", RunOptions(device="cpu")))
+    encoder = load_model(tmp_path / "out").encoder
+    assert encoder.features == 24
+    torch.testing.assert_close(encoder.state_dict()["dense.3.weight"], weights["fc.3.weight"])

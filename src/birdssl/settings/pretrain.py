@@ -1,7 +1,9 @@
 """Settings of `birdssl pretrain`."""
 
+from pathlib import Path
 from typing import ClassVar
 
+from birdssl.settings.base import setting
 from birdssl.settings.frontend import FrontendSettings
 from birdssl.settings.network import NetworkSettings
 from birdssl.settings.objective import ObjectiveSettings
@@ -18,3 +20,7 @@ class PretrainSettings(TrainingSettings, FrontendSettings, NetworkSettings, Obje
     """
 
     example: ClassVar[str] = "birdssl pretrain shards -o encoder --objective vicreg --encoder simplecnn --epochs 50"
+
+    weights: Path | None = setting(
+        None, "Begin with the encoder's published checkpoint, a file, instead of random weights.", metavar="FILE"
+    )

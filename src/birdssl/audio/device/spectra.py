@@ -9,6 +9,7 @@ Where a frame's phase is counted from matters once complex bins are added up. Fr
 transform gives it, neighbouring bins of a Hann window have opposite signs and cancel within a wide filter: P hears the
 frame's edges, where the window is zero. Counted from the middle they add, and P is the band's sound at the middle of
 the frame. So that is our default; MT-SLVR's preset counts from the start as its code does.
+(Mean and deviation over time of either magnitude told classes of ESC-50 apart alike: .638 and .644 over five groups.)
 
 Decibels have an absolute floor and are standardised by fixed statistics of the training data, so a frame depends on its
 own samples only: the frontend streams, and quiet clips stay quiet (standardising each clip by itself did worse).

@@ -1,9 +1,10 @@
 """Speed of the device's frontends and augmentations, beside the Fourier transforms alone; quality of pitch shifts.
 
 Run:    python benchmarks/device_frontend.py [--clips 64] [--threads 1] [--device cpu] [--rounds 5]     (about 30 s)
-Prints: clips of 1.51 s at 20 kHz (P2's) a second, the best of rounds that take turns, since machines are noisy (with one
-thread of a CPU, of the processor's own time, which is the same on a machine with nothing else to do), and how many times as long it took as the transforms that it can't do without. Then, for known sounds shifted by several
-intervals, the distance of magnitude spectrograms to the true result (0 is perfect), beside Signalsmith and librosa.
+Prints: clips of 1.51 s at 20 kHz (P2's) a second, the best of rounds that take turns, since machines are noisy, and how
+many times as long it took as the transforms that it can't do without. With one thread of a CPU it's the processor's own
+time that counts, as on a machine with nothing else to do. Then, for known sounds shifted by several intervals, the
+distance of magnitude spectrograms to the true result (0 is perfect), beside Signalsmith and librosa.
 """
 
 import argparse

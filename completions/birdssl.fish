@@ -204,6 +204,7 @@ complete -c birdssl -n '__birdssl_verb pretrain' -l seed -x -d 'Seed of everythi
 complete -c birdssl -n '__birdssl_verb pretrain' -l fold -x -d 'Hold out this fold to choose the epoch by'
 complete -c birdssl -n '__birdssl_verb pretrain' -l validation-fraction -x -d 'Without --fold'
 complete -c birdssl -n '__birdssl_verb pretrain' -l keep -x -a 'best last' -d 'Which epoch\'s weights are kept'
+complete -c birdssl -n '__birdssl_verb pretrain' -l weights -r -F -d 'Begin with the encoder\'s published checkpoint, a file, instead of ...'
 complete -c birdssl -n '__birdssl_verb pretrain' -s o -l out -x -a '(__fish_complete_directories)' -d 'Directory to write'
 complete -c birdssl -n '__birdssl_verb pretrain' -l config -r -F -d 'TOML file of settings'
 complete -c birdssl -n '__birdssl_verb pretrain' -s j -l jobs -x -d 'Worker processes'

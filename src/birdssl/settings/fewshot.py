@@ -98,7 +98,9 @@ class FewshotSettings(OptimisationSettings, FrontendSettings, NetworkSettings, O
     )
     finetune_epochs: int = setting(50, "Passes over the support in fine-tuning.", ge=0)
     finetune_rate: float = setting(0.006, "Learning rate of fine-tuning, by SGD without momentum (P2).", gt=0)
-    finetune_batch: int = setting(25, "Clips in a batch of fine-tuning.", ge=1)
+    finetune_batch: int = setting(
+        25, "Clips in a batch of fine-tuning; with 25 at once, 50 epochs are 50 steps and underfit: try 5.", ge=1
+    )
     freeze: bool = setting(False, "Fine-tuning trains the head alone; the encoder stays as it started.")
     sweep: str | None = setting(
         None,

@@ -39,6 +39,14 @@ COMMANDS = {
     "--crops 2 --finetune-epochs 2 --support-folds 2 --validate-every 1",
     "compare": "compare {fewshot} --expected HuBERT",
     "detect": "detect {synth}/recordings --model {finetune} --threshold 0.2",
+    "split-waves": "render {split} --kind waveform --shard-rows 64 --sheet 0",
+    "sound-pretrain": "pretrain {split-waves} --objective cola --size quick --preset quick --crops 2 --epochs 2 "
+    "--batch-size 16 --fold 0 --validate-every 2",
+    "sound-finetune": "finetune {split-waves} --start {sound-pretrain} --epochs 2 --batch-size 16 --fold 0 "
+    "--several-labels leave-out",
+    "sound-embed": "embed {split} --model {sound-finetune}",
+    "sound-evaluate": "evaluate {sound-embed} --draws 200 --projection-clips 0 --several-labels leave-out",
+    "sound-detect": "detect {synth}/recordings --model {sound-finetune} --threshold 0.2",
 }
 OTHER_SETTING = {
     "synth": "--seed 7",
@@ -54,6 +62,12 @@ OTHER_SETTING = {
     "fewshot": "--seed 7",
     "compare": "--level 0.9",
     "detect": "--threshold 0.3",
+    "split-waves": "--sheet 1",
+    "sound-pretrain": "--gain 0",
+    "sound-finetune": "--crops 3",
+    "sound-embed": "--batch 7",
+    "sound-evaluate": "--seed 7",
+    "sound-detect": "--threshold 0.3",
 }
 READS_RECORDINGS = ("segment", "detect")
 
@@ -229,13 +243,14 @@ def test_nothing_of_a_held_out_origin_is_learned_from_anywhere_in_the_chain(chai
     planned = open_artifact(chain / "augment").manifest().filter(pl.col("role") != "original")
     assert set(planned.filter(pl.col("role") == "view")["origin"]) == rest | folded  # validation clips have views, too
     assert not set(planned["origin"]) & tested
-    for verb in ("pretrain", "finetune"):
+    for verb in ("pretrain", "finetune", "sound-pretrain", "sound-finetune"):
         used = open_artifact(chain / verb).manifest()
         parts = {name[0]: set(rows["origin"]) for name, rows in used.group_by("part")}
         assert parts["training"] <= rest
         assert parts["validation"] <= folded
-    scored = open_artifact(chain / "evaluate").manifest()
-    assert set(scored["id"]) <= set(clips.filter("test")["id"])
+    for verb in ("evaluate", "sound-evaluate"):
+        scored = open_artifact(chain / verb).manifest()
+        assert set(scored["id"]) <= set(clips.filter("test")["id"])
 
 
 def test_the_chain_reads_what_recorders_write(chain: Path):

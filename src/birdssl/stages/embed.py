@@ -228,7 +228,7 @@ def check_frontend(artifact: Artifact, frontend: AnyFrontend) -> None:
     """Refuses clips that can't be drawn, or were drawn otherwise than the model's training data.
 
     Raises IncompatibleError that shows both values. Clips of a higher sample rate are no contradiction where they
-    aren't drawn yet: they are resampled as they are read.
+    aren't rendered yet: they are resampled as they are read.
     """
     facts, wanted = artifact.facts, frontend.to_dict()
     if facts.get("frontend") is not None and not isinstance(frontend, Frontend):
@@ -237,10 +237,10 @@ def check_frontend(artifact: Artifact, frontend: AnyFrontend) -> None:
             "run `birdssl render --kind waveform`"
         )
     known = facts.get("frontend") or {name: facts.get(name) for name in ("sample_rate", "clip_seconds")}
-    drawn = facts.get("frontend") is not None
+    rendered = artifact.verb == "render"
     for name, value in known.items():
         same = value == wanted.get(name)
-        if name == "sample_rate" and not drawn and value is not None:
+        if name == "sample_rate" and not rendered and value is not None:
             same = value >= wanted[name]
         if not same:
             raise IncompatibleError(

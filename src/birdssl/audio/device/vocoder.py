@@ -74,7 +74,8 @@ def _in_turns(waves: Tensor, amounts: Tensor, way: Callable[[Tensor, Tensor], Te
 def _shifted(waves: Tensor, semitones: Tensor, size: int) -> Tensor:
     """`semitones` is sorted."""
     frames = _frames(waves.shape[1], size // OVERLAP)
-    now = waves.new_empty(frames, len(waves), size // 2 + 1, dtype=torch.complex64)
+    widest = min(grain_length(int(semitones[-1]), size), size) // 2 + 1
+    now = waves.new_empty(frames, len(waves), widest, dtype=torch.complex64)
     before = torch.empty_like(now)
     compression = waves.new_empty(len(waves))
     first = 0

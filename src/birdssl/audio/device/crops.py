@@ -28,7 +28,8 @@ def random_starts(bounds: Tensor, length: int, uniform: Tensor) -> Tensor:
     `bounds` is (B, 2) as `bounds` gives it. Every possible start is equally likely.
     """
     first, span = _range(bounds, length)
-    return first + (uniform.to(bounds.device, torch.float64) * (span + 1)).long().minimum(span)
+    number = torch.float32 if bounds.device.type == "mps" else torch.float64  # Apple's processors have no 64 bits
+    return first + (uniform.to(bounds.device, number) * (span + 1)).long().minimum(span)
 
 
 def test_starts(bounds: Tensor, length: int, count: int) -> Tensor:

@@ -172,9 +172,9 @@ class Spectra:
         Phase is only scaled to half turns: its mean is 0 and its deviation 1, as is that of a level that never varies.
         """
         count = 0
-        total = torch.zeros(2, len(self.channels), dtype=torch.float64, device=waves.device)
+        total = torch.zeros(2, len(self.channels), dtype=torch.float64)
         for part in waves.split(_batch(waves.device)):
-            values = self.levels(part).double()
+            values = self.levels(part).cpu().double()  # Apple's processors have no 64 bits
             total += torch.stack([values.sum((0, 2, 3)), values.square().sum((0, 2, 3))])
             count += values[:, 0].numel()
         mean, square = (total / max(1, count)).tolist()

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from birdssl.errors import BirdsslError
+from birdssl.training import loop
 from birdssl.training.loop import Trained, TrainingPlan, make_fabric, train
 from birdssl.training.optimisers import SGD, OptimiserPlan, Schedule
 from birdssl.training.task import Batch, Task
@@ -95,3 +96,58 @@ def test_a_slurm_job_of_several_tasks_does_not_confuse_a_single_run(monkeypatch:
         monkeypatch.setenv(name, value)
     fabric = make_fabric(torch.device("cpu"), "fp32")
     assert (fabric.world_size, fabric.global_rank) == (1, 0)
+
+
+def test_scores_and_checkpoints_come_at_each_n_th_epoch_and_at_the_last(tmp_path: Path, monkeypatch):
+    """Scores of epochs 0, 3, 6 and 7: the best is chosen among these, and nothing is written in between."""
+    written: list[int] = []
+    saved = loop.save_checkpoint
+
+    def note(folder, progress, *rest):
+        written.append(progress.epoch)
+        saved(folder, progress, *rest)
+
+    monkeypatch.setattr(loop, "save_checkpoint", note)
+    task = Pull([1.0, 5.0, 2.0, 4.0])
+    found = pull(task, tmp_path, 7, validate_every=3)
+    assert written == [0, 3, 6, 7]
+    assert [row["epoch"] for row in found.history if "validation_loss" in row] == [0, 3, 6, 7]
+    assert all("loss" in row for row in found.history[1:])
+    assert len(found.history) == 8
+    assert found.best == 6
+    assert task.network.weight.item() == pytest.approx(3 - 3 / 4**6)
+
+
+def test_the_last_epoch_is_kept_where_it_is_asked_for(tmp_path: Path):
+    task = Pull([1.0, 2.0, 3.0, 9.0])
+    assert pull(task, tmp_path, 3, keep="last").best == 3
+    assert task.network.weight.item() == pytest.approx(3 - 3 / 4**3)
+    alone = Pull([7.0])
+    assert pull(alone, tmp_path / "start", 0, keep="last").best == 0
+    rare = Pull([1.0, 2.0, 3.0])
+    assert pull(rare, tmp_path / "rare", 5, keep="last", validate_every=4).best == 5
+    assert rare.network.weight.item() == pytest.approx(3 - 3 / 4**5)
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_run_that_is_stopped_between_checkpoints_does_the_epochs_since_again(tmp_path: Path, keep: str):
+    """Stopped in epoch 5 with checkpoints of each second: it goes on after epoch 4, to the same history and weight."""
+    scores = [9.0, 5.0, 2.0, 4.0, 3.0]  # of epochs 0, 2, 4, 6 and 7
+    whole = Pull(scores)
+    expected = pull(whole, tmp_path / "whole", 7, validate_every=2, keep=keep)
+
+    class Stopped(Pull):
+        def load(self, items: torch.Tensor, epoch: int) -> Batch:
+            if epoch == 5 and self.seen.get(5):
+                raise KeyboardInterrupt
+            return super().load(items, epoch)
+
+    with pytest.raises(KeyboardInterrupt):
+        pull(Stopped(scores), tmp_path / "parts", 7, validate_every=2, keep=keep)
+    second = Pull(scores[3:])
+    found = pull(second, tmp_path / "parts", 7, validate_every=2, keep=keep)
+    assert sorted(second.seen) == [5, 6, 7]
+    assert (found.history, found.best) == (expected.history, expected.best)
+    assert second.network.weight.equal(whole.network.weight)
+    kept = sorted(path.name for path in (tmp_path / "parts").iterdir())
+    assert kept == sorted(path.name for path in (tmp_path / "whole").iterdir())

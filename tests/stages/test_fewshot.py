@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from chirps import rendered_labels
 from waves import QUIET, few_shot, rendered_waves
 
 from birdssl.artifacts.shards import write_shard
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.evaluation.fewshot import FOLDS, QUERY
+from birdssl.models.registry import build_encoder
 from birdssl.settings.base import check
 from birdssl.settings.embed import EmbedSettings
 from birdssl.settings.fewshot import FewshotSettings
@@ -198,6 +200,20 @@ def test_without_pretraining_only_controls_answer(waves: Path, tmp_path: Path):
     assert set(answers(made)["features"]) == {"random", "random+mel", "mel"}
 
 
+def test_a_published_encoder_answers_beside_a_random_start_of_its_size(waves: Path, tmp_path: Path):
+    ours = build_encoder("byol-a-cnn", channels=1, bins=64, features=24).state_dict()
+    theirs = {name.replace("convolutions.", "features.").replace("dense.", "fc."): ours[name] for name in ours}
+    torch.save(theirs, tmp_path / "byola.pth")
+    unset = dict.fromkeys(("widths", "ssm_layers", "ssm_state", "n_mels", "hop", "crop_seconds"), ...)
+    made = few_shot(tmp_path / "out", waves, start="published", weights=tmp_path / "byola.pth", encoder="byol-a-cnn",
+                    draws=1, classifiers=["centroid"], f_max=4000.0, **unset)  # fmt: skip
+    run(made)
+    assert set(answers(made)["features"]) == set(FEATURES)
+    assert "byol-a-cnn published, nearest centroid" in (made.out / "table.md").read_text()
+    cell = json.loads(next((made.out / "cells").iterdir()).read_text())
+    assert "pretraining" not in cell
+
+
 def test_groups_come_from_a_table_from_words_or_by_chance(waves: Path, tmp_path: Path):
     table = tmp_path / "groups.csv"
     table.write_text("label,group\nbass,low\ntenor,low\nalto,high\nsoprano,high\n")
@@ -239,6 +255,8 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(waves: Path, tmp_p
     refused(UsageError, "has no size", size="huge")
     refused(UsageError, "cola learns from views of kind crops", views="one")
     refused(NoInputError, "holds no", start=str(tmp_path / "nowhere"))
+    refused(UsageError, "there are 2 groups; choose one by --only-groups", protocol="own", shots=..., draws=...,
+            group=["x=alto,bass", "y=tenor,soprano"])  # fmt: skip
     one = rendered_waves(tmp_path / "one", 1)
     refused(IncompatibleError, "one labelled clip", one, protocol="own", shots=..., draws=...)
 

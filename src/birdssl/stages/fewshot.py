@@ -143,6 +143,11 @@ class Fewshot(Stage[FewshotSettings]):
         rows = self._rows()
         clips = Clips(*(tuple(rows[name].to_list()) for name in ("id", "truth", "origin")))
         self.groups = choose_groups(self._groups(clips), settings.only_groups)
+        if settings.protocol == "own" and len(self.groups) > 1:
+            raise UsageError(
+                f"--protocol own learns one group's classes, and there are {len(self.groups)} groups; choose one by "
+                "--only-groups"
+            )
         self.frontend = self._frontend()
         self._check_method()
         contents = recording_contents(artifacts)
@@ -169,8 +174,10 @@ class Fewshot(Stage[FewshotSettings]):
     def _rows(self) -> pl.DataFrame:
         """Originals outside the test part, with `truth`; with --protocol own those of no single label too, as ""."""
         originals = without_test(self.data.rows).filter(pl.col("role") == ORIGINAL)
-        labelled = labelled_rows(originals, self.settings.several_labels == "leave-out")
-        rows = originals if self.settings.protocol == "own" else labelled
+        own = self.settings.protocol == "own"
+        some = originals.filter(pl.col("labels").list.len() > 0) if own else originals
+        labelled = labelled_rows(originals if some.is_empty() else some, self.settings.several_labels == "leave-out")
+        rows = originals if own else labelled
         if rows["id"].is_duplicated().any():
             raise IncompatibleError("some clips are in the inputs twice; give each recording once")
         single = pl.when(pl.col("labels").list.len() == 1).then(pl.col("labels").list.first()).otherwise(pl.lit(""))

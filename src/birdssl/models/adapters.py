@@ -8,7 +8,7 @@
 - embedding: the tasks' dense layers side by side, 1000 values.
 
 What tasks share below their first adapter is computed once for all of them, where the published code computes it for
-each: the numbers are the same, for about two thirds of the work.
+each: the numbers are the same, for 0.85 of the FLOPs at 128 bins (0.50 without adapters).
 """
 
 from collections.abc import Sequence

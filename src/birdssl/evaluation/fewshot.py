@@ -26,6 +26,8 @@ WITH_MEL = "+mel"
 FINETUNE, CHOSEN = "finetune", "chosen"
 FEATURES = (PRETRAINED, PRETRAINED + WITH_MEL, RANDOM, RANDOM + WITH_MEL, MEL)  # in a table's order
 CLASSIFIERS = (CHOSEN, FINETUNE, "linear", "knn", "centroid")
+WORDS = {CHOSEN: "chosen on the support set", FINETUNE: "fine-tuned", "linear": "linear", "knn": "k-NN",
+         "centroid": "nearest centroid"}  # fmt: skip
 AND = " and "  # between the methods that share a control
 LEVEL = 0.95
 CERTAINTY_DIGITS = 9  # of the mean probability given to the truth: ties shouldn't hang on the order of a sum
@@ -70,15 +72,26 @@ class System:
         return not self.method or method in self.method.split(AND)
 
     def words(self) -> str:
-        """As a table's row names it."""
-        classifier = {FINETUNE: "fine-tuned", "linear": "linear", "knn": "k-NN", "centroid": "nearest centroid",
-                      CHOSEN: "chosen on the support set"}[self.classifier]  # fmt: skip
+        """As a table's row names it: "AcousticSSM1 + mel statistics, linear"."""
         if self.classifier == CHOSEN:
-            return f"{self.method}, {classifier}" if self.method else classifier
-        base = self.features.removesuffix(WITH_MEL)
+            return f"{self.method}, {WORDS[CHOSEN]}" if self.method else WORDS[CHOSEN]
+        return f"{self.source()}{' + mel statistics' if self._with_mel else ''}, {WORDS[self.classifier]}"
+
+    def two_lines(self) -> tuple[str, str]:
+        """As a picture names it, where lines are short: source, and what answers on it."""
+        if self.classifier == CHOSEN:
+            return (self.method, WORDS[CHOSEN]) if self.method else ("chosen", "on the support set")
+        return self.source(), f"{WORDS[self.classifier]}{', with mel statistics' if self._with_mel else ''}"
+
+    @property
+    def _with_mel(self) -> bool:
+        return self.features.endswith(WITH_MEL)
+
+    def source(self) -> str:
+        """Where its features come from."""
         beside = f" of {self.method}" if self.method else ""
-        name = {PRETRAINED: self.method, RANDOM: f"random start{beside}", MEL: f"mel statistics{beside}"}[base]
-        return f"{name}{' + mel statistics' if self.features.endswith(WITH_MEL) else ''}, {classifier}"
+        base = self.features.removesuffix(WITH_MEL)
+        return {PRETRAINED: self.method, RANDOM: f"random start{beside}", MEL: f"mel statistics{beside}"}[base]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from birdssl.evaluation.fewshot import (
     MEL,
     PRETRAINED,
     RANDOM,
+    SYSTEM,
     Spread,
     System,
     gaps,
@@ -219,7 +220,8 @@ def picture(results: Mapping[str, Any]) -> bytes:
         if average["value"] is not None:
             points = tuple(found["value"] for group, found in groups if group not in results["apart"])
             span = average["low"], average["high"]
-            bars.append(Bar(row["name"], average["value"], *span, points=points, quiet=row["control"]))
+            name, note = System(*(row[part] for part in SYSTEM)).two_lines()
+            bars.append(Bar(name, average["value"], *span, note=note, points=points, quiet=row["control"]))
     return comparison(bars, results["chance"][AVERAGE])
 
 

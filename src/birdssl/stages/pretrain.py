@@ -11,11 +11,14 @@ from typing import Any, ClassVar
 import polars as pl
 from torch import nn
 
+from birdssl.artifacts.artifact import table_digest
 from birdssl.artifacts.manifest import CLIP_SCHEMA, PART, TRAINING, VALIDATION
+from birdssl.artifacts.published import published_weights
 from birdssl.artifacts.weights import write_weights
 from birdssl.errors import IncompatibleError
 from birdssl.models.encoder import Encoder
 from birdssl.models.initial import seeded_weights
+from birdssl.models.published import load_published
 from birdssl.models.registry import build_encoder
 from birdssl.objectives.objective import small_batch_message
 from birdssl.seeds import derive
@@ -76,7 +79,8 @@ class Pretrain(Stage[PretrainSettings]):
         assert isinstance(network.encoder, Encoder)
         check_length(network.encoder, self.material.frontend)
         size = 4 * sum(weight.numel() for weight in network.parameters())
-        return [Unit("model", training_identity(self.artifacts()), size=size)]
+        weights = [] if settings.weights is None else [table_digest(settings.weights)]
+        return [Unit("model", training_identity(self.artifacts(), *weights), size=size)]
 
     def _check_sizes(self) -> None:
         count = self.material.clips
@@ -94,7 +98,11 @@ class Pretrain(Stage[PretrainSettings]):
     def _encoder(self) -> Encoder:
         options = {**self.material.encoder_shape, **encoder_options(self.settings, self.encoder_name)}
         with seeded_weights(derive(self.settings.seed, "encoder")):
-            return build_encoder(self.encoder_name, **options)
+            encoder = build_encoder(self.encoder_name, **options)
+        if self.settings.weights is not None:
+            source = str(self.settings.weights)
+            log.info("%s", load_published(encoder, published_weights(self.settings.weights), source))
+        return encoder
 
     def _network(self) -> nn.Module:
         encoder = self._encoder()
@@ -173,11 +181,13 @@ class Pretrain(Stage[PretrainSettings]):
 
     def report(self, summary: dict[str, Any]) -> str:
         """The best epoch in a sentence."""
+        masked = METHODS[self.settings.objective].views == ("one",)
+        sought = "what was hidden of a clip" if masked else "a clip's other view"
         kept_last = self.settings.keep == "last"
         chosen = "is kept, with a validation loss of" if kept_last else "has the lowest validation loss"
         text = (
             f"{self.settings.objective} on {self.encoder_name}: epoch {summary['best_epoch']} of "
-            f"{self.settings.epochs} {chosen}, {summary['validation_loss']:.4g}; a clip's other view is found among "
+            f"{self.settings.epochs} {chosen}, {summary['validation_loss']:.4g}; {sought} is found among "
             f"{summary['validation_clips']} in {summary['retrieval']:.1%} of cases "
             f"({summary['retrieval_before']:.1%} before training)"
         )

@@ -43,7 +43,7 @@ def encoder_options(settings: NetworkSettings, encoder: str) -> dict[str, Any]:
     if settings.size is not None:
         return {**sized(encoder, settings.size), **given}
     weights = getattr(settings, "weights", None)
-    if getattr(settings, "start", None) != PUBLISHED or weights is None:
+    if weights is None or getattr(settings, "start", PUBLISHED) != PUBLISHED:
         return given
     return {**published_options(encoder, published_weights(weights), str(weights)), **given}
 

@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
          " give less, or cut longer clips"),
         ("pretrain {waves} -O byol-a --crop-seconds 0.05", 5, "a crop of 0.05 s makes 6 frames, and byol-a-cnn needs 8"
          "; give a longer --crop-seconds"),
-        ("pretrain {waves} -O cola -E hubert --size quick --crop-seconds 0.02", 5, "makes 320 samples, and hubert needs 400"),
+        ("pretrain {waves} -O cola -E hubert --size quick --crop-seconds 0.02", 5, "320 samples, and hubert needs 400"),
         ("pretrain {waves} -O cola -E hubert --n-mels 64", 2, "--n-mels is for spectra, and hubert takes sound itself"),
         ("pretrain {waves} -O cola --size huge", 2, 'acoustic-ssm has no size "huge"; it has full, small, quick'),
         ("pretrain {waves} -E simplecnn --ssm-layers 2", 2, "--ssm-layers isn't for simplecnn; it has --pool"),

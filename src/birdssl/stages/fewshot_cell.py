@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from birdssl.artifacts.episodes import Episode, Group, support_folds
@@ -112,7 +113,8 @@ class CellWork:
             return task.network.encoder, task.network.head
         probed: ProbeKind = "linear" if kind == "linear" else "centroid"
         seed = self._probe_seed(questions)
-        weights, bias = as_layer(fitted_probe(probed, self.vectors[PRETRAINED], questions, questions.support, seed))
+        with threadpool_limits(1):
+            weights, bias = as_layer(fitted_probe(probed, self.vectors[PRETRAINED], questions, questions.support, seed))
         head = build_head(LINEAR, encoder.features, len(questions.classes))
         head.load_state_dict({"scores.weight": torch.from_numpy(weights), "scores.bias": torch.from_numpy(bias)})
         return encoder, head
@@ -176,12 +178,7 @@ class CellWork:
     ) -> list[pl.DataFrame]:
         settings, name = self.settings, episode.group.name
         questions, lonely = self._questions(episode)
-        parts = []
-        for kind in settings.classifiers:
-            if kind != "finetune":
-                seed = self._probe_seed(questions)
-                parts += [answer(questions, features, kind, probe(kind, array, questions, seed))
-                          for features, array in vectors.items()]  # fmt: skip
+        parts = self._probed(questions, vectors)
         rates = {}
         if FINETUNE in settings.classifiers:
             for features, encoder in encoders.items():
@@ -194,6 +191,14 @@ class CellWork:
         )  # fmt: skip
         log.info("group %s, seed %d, draw %d: answered", name, self.cell.seed, episode.draw)
         return parts
+
+    def _probed(self, questions: Questions, vectors: dict[str, npt.NDArray]) -> list[pl.DataFrame]:
+        """Answers of plain classifiers. On one thread: fits this small took ten times the processor's time on two."""
+        seed = self._probe_seed(questions)
+        with threadpool_limits(1):
+            return [answer(questions, features, kind, probe(kind, array, questions, seed))
+                    for kind in self.settings.classifiers if kind != "finetune"
+                    for features, array in vectors.items()]  # fmt: skip
 
     def _probe_seed(self, questions: Questions) -> int:
         return derive(self.settings.seed, "probe", questions.cell["group"], questions.cell["draw"])

@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from birdssl.errors import UsageError
 from birdssl.models.acoustic_ssm import SIZES, AcousticSSM, acoustic_ssm, adapted_cnn
+from birdssl.models.causal_convolution import causal_convolution
 from birdssl.models.frequency_cnn import FrequencyCNN, ResidualBlock, halved
 from birdssl.models.initial import seeded_weights
 from birdssl.training.loop import make_fabric
@@ -224,3 +225,15 @@ def test_training_twice_gives_the_same_bits() -> None:
         return list(encoder.state_dict().values())
 
     assert all(map(torch.equal, trained(), trained()))
+
+
+def test_all_is_made_where_the_weights_are() -> None:
+    """On torch's "meta" device, which refuses to meet tensors of another: a stand-in for a GPU."""
+    encoder = acoustic_ssm(channels=3, bins=16, **TINY).to("meta")  # type: ignore[arg-type]
+    frames = encoder.cnn(torch.empty(2, 3, 16, 20, device="meta"))
+    layer = encoder._blocks()[0].layer  # its forward can't be called whole: there is no autocast on "meta" to turn off
+    convolved = causal_convolution(frames, layer.kernel(20))
+    layer._mixed(convolved).sum().backward()
+    assert all(weight.grad is not None for module in (encoder.cnn, layer) for weight in module.parameters())
+    features, after = encoder.eval().step(torch.empty(2, 3, 16, device="meta"), encoder.initial_state(2, "meta"))
+    assert [value.device.type for value in (features, *after)] == ["meta"] * 3

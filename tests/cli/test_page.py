@@ -89,3 +89,18 @@ def test_every_command_says_what_it_does_and_shows_an_example(name: str):
 def test_no_two_options_of_a_command_share_a_form(name: str):
     forms = [form for flag in commands()[name].flags() for form in flag.forms] + ["-h", "--help"]
     assert len(forms) == len(set(forms))
+
+
+def test_settings_that_verbs_share_stand_under_headings_of_their_own():
+    titles = {name: [section.title for section in command.sections] for name, command in commands().items()}
+    for verb in ("pretrain", "finetune", "fewshot"):
+        own, *shared = titles[verb][:-2]
+        assert own == "Settings"
+        assert {"Encoder", "Training"} <= set(shared)
+        assert any(title.startswith("Sound as input") for title in shared)
+    assert titles["segment"][0] == "Settings"
+    sections = {section.title: [flag.long for flag in section.flags] for section in commands()["pretrain"].sections}
+    assert {"--epochs", "--fold", "--seed"} <= set(sections["Training"])
+    assert {"--objective", "--temperature"} <= set(sections["What is learnt"])
+    options = [long for longs in sections.values() for long in longs]
+    assert len(options) == len(set(options)), "each option stands once"

@@ -24,7 +24,7 @@ from birdssl.settings.run import RunOptions
 PLACEHOLDERS = {int: "INT", float: "NUMBER", str: "TEXT", Path: "PATH"}
 WORDS_WIDTH = 24  # choices that need more room than this are listed in the help text instead
 
-SETTINGS, OUTPUT, RUN = "Settings", "Input and output", "How it runs"
+OUTPUT, RUN = "Input and output", "How it runs"
 
 
 @dataclass(frozen=True)
@@ -156,10 +156,18 @@ def out_flag(about: str) -> Flag:
 
 
 def _sections(settings: type[Settings], verb: str, output: list[Flag], options: bool) -> tuple[Section, ...]:
-    found = [Section(SETTINGS, flags_of(settings, verb)), Section(OUTPUT, tuple(output))]
+    found = [*_setting_sections(settings, verb), Section(OUTPUT, tuple(output))]
     if options:
         found.append(Section(RUN, flags_of(RunOptions, "")))
     return tuple(section for section in found if section.flags)
+
+
+def _setting_sections(settings: type[Settings], verb: str) -> list[Section]:
+    """A verb's own settings first, then those that it shares with others, by their headings."""
+    groups: dict[str, list[Flag]] = {Settings.title: []}
+    for flag in flags_of(settings, verb):
+        groups.setdefault(settings.heading(flag.name), []).append(flag)
+    return [Section(title, tuple(flags)) for title, flags in groups.items()]
 
 
 def flags_of(settings: type[Settings], verb: str) -> tuple[Flag, ...]:

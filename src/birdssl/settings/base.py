@@ -41,12 +41,20 @@ def setting(
 class Settings(BaseModel):
     """Base of every verb's settings: immutable, and unknown keys are errors.
 
-    The first paragraph of a subclass's docstring is its verb's help, and `example` a command line that runs.
+    The first paragraph of a subclass's docstring is its verb's help, and `example` a command line that runs. `title`
+    heads the fields that a subclass itself declares, in the help of every verb that has them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     example: ClassVar[str] = ""
+    title: ClassVar[str] = "Settings"
+
+    @classmethod
+    def heading(cls, name: str) -> str:
+        """What a field stands under in help: the title of the class nearest the root that declares it."""
+        owners = [owner for owner in cls.__mro__ if name in vars(owner).get("__annotations__", {})]
+        return str(vars(owners[-1]).get("title", Settings.title)) if owners else Settings.title
 
     @classmethod
     def flag(cls, name: str) -> str:

@@ -23,7 +23,9 @@ class FinetuneSettings(TrainingSettings, FrontendSettings, NetworkSettings):
 
     example: ClassVar[str] = "birdssl finetune shards -o classifier --start encoder --fold 0"
 
-    start: str = setting("random", "random, imagenet, or the OUT of `birdssl pretrain` or `finetune`.", short="-s")
+    start: str = setting(
+        "random", "random, imagenet, published, or the OUT of `birdssl pretrain` or `finetune`.", short="-s"
+    )
     weights: Path | None = setting(
         None,
         "Weights as a file: torchvision's for --start imagenet (downloaded without it), or for --start published the "

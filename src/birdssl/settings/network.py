@@ -1,12 +1,14 @@
 """Settings of an encoder's size."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from birdssl.settings.base import Settings, setting
 
 
 class NetworkSettings(Settings):
     """An encoder's own options; one that the chosen encoder hasn't is refused."""
+
+    title: ClassVar[str] = "Encoder"
 
     pool: Literal["flatten", "gap"] | None = setting(
         None, "End of simplecnn: flatten (default, P1), or gap for the mean of each of its 48 maps.", inherited=True

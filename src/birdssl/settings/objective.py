@@ -1,6 +1,6 @@
 """Settings of what is learnt without labels: the objective, its own weights, and the views that it is shown."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import model_validator
 
@@ -28,6 +28,8 @@ ALL_OWN = tuple(dict.fromkeys(name for names in OWN.values() for name in names))
 
 class ObjectiveSettings(Settings):
     """An objective, the encoder that it trains, and the views that it is shown."""
+
+    title: ClassVar[str] = "What is learnt"
 
     objective: ObjectiveName = setting("vicreg", "What is learnt from unlabelled clips.", short="-O")
     encoder: EncoderName | None = setting(

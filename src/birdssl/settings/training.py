@@ -1,6 +1,6 @@
 """Settings that stages which train share."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -11,6 +11,8 @@ OptimiserName = Literal["sgd", "adam", "rmsprop", "lars"]
 
 class OptimisationSettings(Settings):
     """How a network is trained: how long, in what steps, and how it computes."""
+
+    title: ClassVar[str] = "Training"
 
     epochs: int = setting(100, "Passes over the training clips; 0 saves the start as it is.", ge=0, short="-e")
     batch_size: int | None = setting(
@@ -44,7 +46,7 @@ class OptimisationSettings(Settings):
     )
     threads: int = setting(2, "Threads on a CPU; part of the settings, since sums depend on how they are split.", ge=1)
     memory_budget: float = setting(
-        4.0, "GiB of images to hold in the device's memory; more are read from their files.", ge=0, metavar="GIB"
+        4.0, "GiB of clips to hold in the device's memory; more are read from their files.", ge=0, metavar="GIB"
     )
     seed: int = setting(1030, "Seed of everything that is drawn; 1030 is P1's.", ge=0)
 
@@ -57,6 +59,8 @@ class OptimisationSettings(Settings):
 
 class TrainingSettings(OptimisationSettings):
     """The same, and which part of the clips chooses the epoch."""
+
+    title: ClassVar[str] = "Training"
 
     fold: int | None = setting(None, "Hold out this fold to choose the epoch by; the others are trained on.", ge=0)
     validation_fraction: float = setting(

@@ -238,6 +238,9 @@ def test_disjoint_origins_are_left_out_and_counted(tmp_path: Path):
         support, query = (set(rows.filter(pl.col("part") == part)["origin"]) for part in (FOLDS, QUERY))
         assert support
         assert not support & query
+    fewest = min(rows.filter(pl.col("part") == QUERY)["origin"].n_unique()
+                 for _, rows in answers(made).group_by("draw"))  # fmt: skip
+    assert f"The queries come from {fewest} origins only" in outcome.text
     assert "queries were left out, as their origins are in the support too" in outcome.text
     kept = run(few_shot(tmp_path / "kept", waves, start="none", classifiers=["centroid"], shots=2))
     assert "of the queries are of an origin that the support has too" in kept.text

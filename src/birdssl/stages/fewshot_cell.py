@@ -185,10 +185,17 @@ class CellWork:
                 rows, rates[features] = self._tuned(questions, features, encoder)
                 parts.append(rows)
         self.notes.setdefault("draws", []).append(
-            {"draw": episode.draw, "support": len(episode.support), "queries": len(episode.query),
-             "left_out": episode.left_out, "shared": episode.shared, "single_origin_classes": list(lonely),
-             "finetune_rates": rates}
-        )  # fmt: skip
+            {
+                "draw": episode.draw,
+                "support": len(episode.support),
+                "queries": len(episode.query),
+                "query_origins": self.cell.rows[episode.query]["origin"].n_unique(),
+                "left_out": episode.left_out,
+                "shared": episode.shared,
+                "single_origin_classes": list(lonely),
+                "finetune_rates": rates,
+            }
+        )
         log.info("group %s, seed %d, draw %d: answered", name, self.cell.seed, episode.draw)
         return parts
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from birdssl.evaluation.scoring import FEW_ORIGINS
 from birdssl.settings.fewshot import PRETRAIN, FewshotSettings
 
 
@@ -49,6 +50,12 @@ def _origins(draws: Sequence[dict[str, Any]]) -> list[str]:
     queries = sum(draw["queries"] for draw in draws)
     shared, left_out = (sum(draw[name] for draw in draws) for name in ("shared", "left_out"))
     found = []
+    fewest = min((draw["query_origins"] for draw in draws if draw.get("query_origins")), default=FEW_ORIGINS)
+    if fewest < FEW_ORIGINS:
+        found.append(
+            f"The queries come from {fewest} origins only, and no interval here holds what other recordings would "
+            "give: score more of them before deciding anything."
+        )
     if shared:
         found.append(
             f"{shared / queries:.1%} of the queries are of an origin that the support has too, which flatters; "

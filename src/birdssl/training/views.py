@@ -4,6 +4,7 @@ What is drawn follows from the seed, the epoch and the clip's place in the input
 """
 
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -15,6 +16,7 @@ from birdssl.training.waveforms import Frontend, Sounds
 
 Made = tuple[Tensor, ...]
 Plans = tuple[clar.Plan, clar.Plan]
+Drawn = TypeVar("Drawn")
 
 
 class WaveformViews:
@@ -29,6 +31,7 @@ class WaveformViews:
         self.make = VIEWS[kind]
         self.sounds, self.rows, self.frontend, self.shuffled = sounds, clips, frontend, shuffled
         self.clips, self.ahead = len(clips), sounds.held.ahead
+        self._drawn: tuple[int, Any] = (-1, None)
 
     def views(self, clips: Tensor, epoch: int) -> Made:
         return self.make(self, clips, epoch)
@@ -36,6 +39,18 @@ class WaveformViews:
     def partner(self, clips: Tensor, epoch: int) -> Tensor:
         """The clips that second views are of: the same, unless shuffled."""
         return another_clip(self.clips, self.sounds.seed, epoch)[clips] if self.shuffled else clips
+
+    def drawn(self, epoch: int, draw: Callable[[], Drawn]) -> Drawn:
+        """What `draw` draws for all clips of an epoch; the last epoch's is kept."""
+        if self._drawn[0] != epoch:
+            self._drawn = epoch, draw()
+        plans: Drawn = self._drawn[1]
+        return plans
+
+    def shared_crops(self, clips: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+        """The crop that both views of a clip are made of, twice; unless shuffled, the same tensor."""
+        first = self.crop(clips, epoch, "first crop")
+        return first, self.crop(self.partner(clips, epoch), epoch, "first crop") if self.shuffled else first
 
     def crop(self, clips: Tensor, epoch: int, name: str) -> Tensor:
         """A random crop with a random gain of each clip, (B, samples); one name gives one crop."""
@@ -71,22 +86,22 @@ def _augmented(
 ) -> tuple[Tensor, Tensor, clar.Plan]:
     """Both views as the encoder takes them, and the first one's plan."""
     rate = views.frontend.sample_rate
-    plans = draw(generator(views.sounds.seed, "augmentations", epoch), views.clips)
-    made = []
-    for plan, shown in zip(plans, (clips, views.partner(clips, epoch)), strict=True):
-        waves = clar.apply(views.crop(shown, epoch, "first crop"), plan.rows(clips), rate)
-        made.append(views.frontend.inputs(waves))
-    return made[0], made[1], plans[0].rows(clips)
+    plans = views.drawn(epoch, lambda: draw(generator(views.sounds.seed, "augmentations", epoch), views.clips))
+    one, two = (
+        views.frontend.inputs(clar.apply(crop, plan.rows(clips), rate))
+        for plan, crop in zip(plans, views.shared_crops(clips, epoch), strict=True)
+    )
+    return one, two, plans[0].rows(clips)
 
 
 def byol_pair(views: WaveformViews, clips: Tensor, epoch: int) -> Made:
     """One crop, mixed with other clips, cropped and resized twice (BYOL-A)."""
-    plans = byola.byol_views(generator(views.sounds.seed, "mixtures", epoch), views.clips)
+    plans = views.drawn(epoch, lambda: byola.byol_views(generator(views.sounds.seed, "mixtures", epoch), views.clips))
     made = []
-    for plan, shown in zip(plans, (clips, views.partner(clips, epoch)), strict=True):
+    for plan, crop in zip(plans, views.shared_crops(clips, epoch), strict=True):
         drawn = plan.rows(clips)
-        sounds = [views.frontend.inputs(views.crop(which, epoch, "first crop")) for which in (shown, drawn.partner)]
-        made.append(byola.apply(sounds[0], sounds[1], drawn))
+        mixed_in = views.frontend.inputs(views.crop(drawn.partner, epoch, "first crop"))
+        made.append(byola.apply(views.frontend.inputs(crop), mixed_in, drawn))
     return made[0], made[1]
 
 

@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; as `birdssl` does
+settings.register_profile("birdssl", deadline=None)  # a deadline fails where the machine is busy with something else
+settings.load_profile("birdssl")
 
 
 @pytest.fixture(scope="session")

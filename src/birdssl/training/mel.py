@@ -12,7 +12,7 @@ def mel_bins(encoder: Encoder, method: str) -> int:
     if encoder.takes != "spectra":
         raise UsageError(
             f"{method} works on log-mel spectra and {encoder.name} takes a {encoder.takes}; choose an encoder of "
-            "spectra, such as byol-a-cnn or transformer"
+            "spectra, such as transformer"
         )
     channels, bins = encoder.expected[:2]
     if channels != 1 or bins is None:

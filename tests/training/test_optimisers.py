@@ -1,12 +1,14 @@
 """Optimisers against torch's own, and LARS against its formula by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from birdssl.errors import UsageError
+from birdssl.models.acoustic_ssm import acoustic_ssm
 from birdssl.training.optimisers import (
     ADAM,
     P1_BATCHES,
@@ -16,6 +18,7 @@ from birdssl.training.optimisers import (
     Schedule,
     build_optimiser,
     plan_optimiser,
+    set_rate,
     usual_batch,
 )
 
@@ -110,3 +113,16 @@ def test_a_cosine_schedule_rises_and_falls_to_a_thousandth():
     assert schedule.factor(110) == pytest.approx(0.001)
     assert Schedule().factor(57.3) == 1
     assert math.isfinite(Schedule("cosine", warmup=10, epochs=2).factor(2.0))
+
+
+def test_state_spaces_are_not_decayed_and_move_slowly():
+    network = nn.Sequential(acoustic_ssm(channels=1, bins=8, widths=(4, 4), ssm_layers=2, state=4), nn.Linear(4, 2))
+    optimiser = build_optimiser(replace(ADAM, learning_rate=0.1, weight_decay=0.5), network)
+    rest, spaces = optimiser.param_groups
+    assert {id(weight) for weight in spaces["params"]} == {id(weight) for weight in network[0].ssm_parameters()}
+    assert len(rest["params"]) + len(spaces["params"]) == len(list(network.parameters()))
+    assert (rest["weight_decay"], spaces["weight_decay"]) == (0.5, 0.0)
+    set_rate(optimiser, 0.1)
+    assert (rest["lr"], spaces["lr"]) == (0.1, 1e-3)
+    set_rate(optimiser, 1e-4)
+    assert (rest["lr"], spaces["lr"]) == (1e-4, 1e-4)

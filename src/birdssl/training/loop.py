@@ -24,7 +24,7 @@ from birdssl.training.batches import epoch_order, share, training_batches
 from birdssl.training.checkpoints import Progress, read_progress, restore, restore_best, save_checkpoint
 from birdssl.training.held import one_ahead
 from birdssl.training.history import Row, best_epoch, epoch_line
-from birdssl.training.optimisers import OptimiserPlan, Schedule, build_optimiser
+from birdssl.training.optimisers import OptimiserPlan, Schedule, build_optimiser, set_rate
 from birdssl.training.task import Batch, Task
 
 log = logging.getLogger(__name__)
@@ -161,8 +161,7 @@ def _loaded(task: Task, batches: list[Tensor], fabric: Fabric, epoch: int) -> It
 
 
 def _set_rate(optimiser: Optimizer, plan: TrainingPlan, epoch: float) -> None:
-    for group in optimiser.param_groups:
-        group["lr"] = plan.optimiser.learning_rate * plan.schedule.factor(epoch)
+    set_rate(optimiser, plan.optimiser.learning_rate * plan.schedule.factor(epoch))
 
 
 def _check_finite(value: float, epoch: int, plan: TrainingPlan, name: str = "loss") -> None:

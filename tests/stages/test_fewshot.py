@@ -257,6 +257,17 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(waves: Path, tmp_p
     refused(NoInputError, "no such table", groups="nothing.csv")
     refused(UsageError, "has no size", size="huge")
     refused(UsageError, "cola learns from views of kind crops", views="one")
+    refused(
+        IncompatibleError,
+        r"byol-a-cnn needs \d+; give a longer --crop-seconds",
+        objective="byol-a",
+        encoder="byol-a-cnn",
+        preset="byol-a",
+        widths=None,
+        ssm_layers=None,
+        ssm_state=None,
+        crop_seconds=0.05,
+    )
     refused(NoInputError, "holds no", start=str(tmp_path / "nowhere"))
     refused(UsageError, "there are 2 groups; choose one by --only-groups", protocol="own", shots=..., draws=...,
             group=["x=alto,bass", "y=tenor,soprano"])  # fmt: skip

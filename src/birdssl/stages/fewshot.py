@@ -45,7 +45,7 @@ from birdssl.stages.contract import Result, Source, Stage, Unit, relative
 from birdssl.stages.fewshot_cell import Cell, CellWork, build_start
 from birdssl.stages.fewshot_notes import notes
 from birdssl.stages.fewshot_tables import TABLES, told, write_tables
-from birdssl.stages.frontends import PICTURES, started_frontend, waveform_frontend
+from birdssl.stages.frontends import PICTURES, check_length, started_frontend, waveform_frontend
 from birdssl.stages.inference import model_source
 from birdssl.stages.training import training_plan
 from birdssl.training.joined import Joined, join
@@ -163,6 +163,7 @@ class Fewshot(Stage[FewshotSettings]):
         if settings.weights is not None and not settings.weights.is_file():
             raise NoInputError(f"--weights {settings.weights}: no such file")
         encoder = build_start(settings, self.started, self.frontend, settings.seed)
+        check_length(encoder, self.frontend)
         if settings.start != PRETRAIN:
             return
         method = METHODS[settings.objective]

@@ -53,7 +53,7 @@ def waveform_frontend(settings: FrontendSettings, encoder: str, facts: dict[str,
     made = preset(name, rate, seconds, **changes)
     if empty := made.empty_filters():
         log.warning(
-            "%d of %d mel bands are narrower than the transform's steps and stay silent; lower --n-mels",
+            "mel bands narrower than the transform's steps, which stay silent: %d of %d; lower --n-mels",
             empty,
             made.n_mels,
         )

@@ -62,7 +62,7 @@ class Render(Stage[RenderSettings]):
         )  # fmt: skip
         if empty := self.front.empty_filters():
             log.warning(
-                "%d of %d mel bands are narrower than the transform's steps and stay black; lower --n-mels, or raise "
+                "mel bands narrower than the transform's steps, which stay black: %d of %d; lower --n-mels, or raise "
                 "--n-fft or --f-min", empty, settings.n_mels,
             )  # fmt: skip
         self.inherited = merged_facts(artifacts)

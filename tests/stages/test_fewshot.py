@@ -17,11 +17,14 @@ from waves import QUIET, few_shot, rendered_waves
 from birdssl.artifacts.shards import write_shard
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.evaluation.fewshot import FOLDS, QUERY
+from birdssl.evaluation.lineage import learned_from, taught_by, training_runs
 from birdssl.models.registry import build_encoder
 from birdssl.settings.base import check
 from birdssl.settings.embed import EmbedSettings
+from birdssl.settings.evaluate import EvaluateSettings
 from birdssl.settings.fewshot import FewshotSettings
 from birdssl.stages.embed import Embed
+from birdssl.stages.evaluate import Evaluate
 from birdssl.stages.fewshot import Fewshot
 from birdssl.stages.fewshot_cell import CellWork
 from birdssl.stages.runner import run
@@ -182,6 +185,27 @@ def test_an_own_set_gets_its_best_classifier_named_and_an_encoder(tmp_path: Path
     run(again)
     assert "acoustic-ssm encoder, linear" in (again.out / "table.md").read_text()
     assert json.loads((again.out / "stage.json").read_text())["settings"]["start"] == "../own/encoder"
+
+
+def test_what_an_own_set_taught_its_models_is_known_later(tmp_path: Path):
+    """Models in OUT/encoder and OUT/classifier lead to the run: no score on what it learned goes unsaid."""
+    waves = rendered_waves(tmp_path / "waves", 6, per_origin=2, unlabelled=4)
+    made = few_shot(tmp_path / "own", waves, protocol="own", shots=..., draws=..., epochs=1)
+    run(made)
+    table = pl.read_parquet(waves / "manifest.parquet")
+    for name in ("encoder", "classifier"):
+        (found,) = training_runs(made.out / name)
+        assert set(learned_from(found)["id"]) == set(table["id"])
+        assert set(taught_by(found)["id"]) == set(table.head(24)["id"])
+    table.with_columns(test=pl.lit(True)).write_parquet(waves / "manifest.parquet")  # as if it had been split since
+    run(Embed(EmbedSettings(model=made.out / "classifier"), [waves], tmp_path / "classifier", QUIET))
+    with pytest.raises(IncompatibleError, match="12 origins are both learned from and scored"):
+        run(Evaluate(EvaluateSettings(), [tmp_path / "classifier"], tmp_path / "scores", QUIET))
+    unset = dict.fromkeys(("widths", "ssm_layers", "ssm_state", "n_mels", "hop", "crop_seconds"), ...)
+    waves = rendered_waves(tmp_path / "waves", 6, per_origin=2, unlabelled=4)
+    again = few_shot(tmp_path / "again", waves, start=str(made.out / "encoder"), draws=1, shots=2,
+                     protocol="inductive", query_share=0.4, classifiers=["centroid"], **unset)  # fmt: skip
+    assert "The start was trained on 8 of the 8 queries." in run(again).text
 
 
 def test_a_sweep_chooses_its_rate_inside_the_support(waves: Path, tmp_path: Path):

@@ -7,29 +7,38 @@ from pathlib import Path
 import polars as pl
 
 from birdssl.artifacts.artifact import Artifact, open_artifact, read_record
-from birdssl.artifacts.manifest import PART, TRAINING
+from birdssl.artifacts.manifest import ORIGINAL, PART, TRAINING
 
-TRAINS = ("pretrain", "finetune")
+FINETUNE, FEWSHOT = "finetune", "fewshot"
+TRAINS = ("pretrain", FINETUNE, FEWSHOT)
+
+
+def run_folder(folder: Path) -> Path:
+    """The directory of the run that made the model in `folder`: the same, or the one above of few-shot's models."""
+    above = folder.resolve().parent
+    record = read_record(above) if read_record(folder) is None else None
+    return above if record is not None and record.verb == FEWSHOT else folder
 
 
 def model_run(artifact: Artifact) -> Artifact | None:
-    """The pretrain or finetune run that made embeddings; None for plain features, or where it isn't there any more."""
+    """The training run that made embeddings; None for plain features, or where it isn't there any more."""
     for item in artifact.record.inputs:
-        folder = artifact.path / item["path"]
-        if item["verb"] in TRAINS and read_record(folder) is not None:
+        folder = run_folder(artifact.path / item["path"])
+        record = read_record(folder)
+        if record is not None and record.verb in TRAINS:
             return open_artifact(folder)
     return None
 
 
 def training_runs(folder: Path) -> Iterator[Artifact]:
     """The run that made a model, then those that made the models it started from, as far as they're still there."""
+    folder = run_folder(folder)
     record = read_record(folder)
     if record is None or record.verb not in TRAINS:
         return
     yield open_artifact(folder)
     for item in record.inputs:
-        if item["verb"] in TRAINS:
-            yield from training_runs(folder / item["path"])
+        yield from training_runs(folder / item["path"])
 
 
 def model_fold(artifact: Artifact) -> int | None:
@@ -48,17 +57,37 @@ def run_fold(run: Artifact) -> int | None:
 
 def learned_from(run: Artifact) -> pl.DataFrame:
     """`id` (of the original, for copies and views) and `origin` of the clips that a run learned from."""
+    if run.verb == FEWSHOT:
+        return pl.concat([taught_by(run), *_pools(run)]).unique("id", keep="first", maintain_order=True)
     rows = run.manifest()
     if PART in rows.columns:
         rows = rows.filter(pl.col(PART) == TRAINING)
     return rows.select(pl.coalesce("parent", "id").alias("id"), "origin").unique("id", maintain_order=True)
 
 
+def taught_by(run: Artifact) -> pl.DataFrame:
+    """`id` and `origin` of the clips whose labels a run learned: none of a pretraining run's."""
+    if run.verb == FEWSHOT:
+        return run.manifest().select("id", "origin").unique("id", maintain_order=True)
+    found = learned_from(run)
+    return found if run.verb == FINETUNE else found.clear()
+
+
+def _pools(run: Artifact) -> Iterator[pl.DataFrame]:
+    """`id` and `origin` of all clips that a few-shot run may have pretrained on, as far as its inputs are there."""
+    for item in run.record.inputs:
+        folder = run.path / item["path"]
+        if item["verb"] == "render" and read_record(folder) is not None:
+            rows = open_artifact(folder).manifest()
+            heard = rows.filter((pl.col("role") == ORIGINAL) & ~pl.col("test").fill_null(False))
+            yield heard.select("id", pl.coalesce("origin", "recording").alias("origin"))
+
+
 def seen_unlabelled(run: Artifact | None, ids: Sequence[str]) -> int:
     """How many of the clips a model's pretraining has seen, without their labels."""
     if run is None:
         return 0
-    if run.verb == "finetune":
+    if run.verb == FINETUNE:
         return int(run.facts.get("overlap") or 0)
     return learned_from(run).filter(pl.col("id").is_in(list(ids))).height
 

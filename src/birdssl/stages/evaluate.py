@@ -33,6 +33,7 @@ from birdssl.evaluation.lineage import (
     model_run,
     run_fold,
     seen_unlabelled,
+    taught_by,
 )
 from birdssl.evaluation.metrics import ClassList, class_list, silhouette
 from birdssl.evaluation.page import render_page
@@ -117,7 +118,7 @@ class Evaluate(Stage[EvaluateSettings]):
         with threadpool_limits(1):
             for fold, ids in entry.teachers:
                 training = None if entry.classes else self._training(table, entry, fold, ids)
-                rows, left_out, shared = self._scored(table, fold, entry, _origins_learned(run, training))
+                rows, left_out, shared = self._scored(table, fold, entry, _origins_learned(artifact, run, training))
                 answers = self._answer(artifact, training, rows, entry)
                 checks = {"checked": run is not None or not artifact.facts.get("model"), "shared": shared,
                           "seen_unlabelled": seen_unlabelled(run, rows["id"].to_list())}  # fmt: skip
@@ -306,9 +307,10 @@ def _refuse_twins(entries: Sequence[Entry]) -> None:
             seen[entry.system, fold] = entry.path
 
 
-def _origins_learned(run: Artifact | None, training: pl.DataFrame | None) -> set[str]:
+def _origins_learned(artifact: Artifact, run: Artifact | None, training: pl.DataFrame | None) -> set[str]:
     """Origins that labels were learned from: by the model, and by a probe on its embeddings."""
-    by_model = learned_from(run)["origin"].to_list() if run is not None and run.verb == "finetune" else []
+    unlabelled = run is None or (run.verb == "fewshot" and "scores" not in artifact.facts)  # few-shot's bare encoder
+    by_model = [] if run is None or unlabelled else taught_by(run)["origin"].to_list()
     return {*by_model, *([] if training is None else training["origin"].to_list())}
 
 

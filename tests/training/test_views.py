@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from birdssl.audio.device import byola
 from birdssl.audio.device.spectra import preset
 from birdssl.training.held import DeviceHeld, MappedHeld
 from birdssl.training.pairs import another_clip
@@ -96,3 +97,18 @@ def test_mt_slvr_says_which_augmentations_were_applied():
     assert set(applied.unique().tolist()) <= {0.0, 1.0}
     assert (applied.sum(1) >= 1).all()
     assert first.shape == second.shape
+
+
+def test_byol_a_fades_its_views(monkeypatch: pytest.MonkeyPatch):
+    faded = views("byol-a").views(torch.arange(6), 1)
+    asked = list[Tensor]()
+
+    def unfaded(spectra: Tensor, head: Tensor, tail: Tensor) -> Tensor:
+        asked.append(torch.lerp(head[:, None], tail[:, None], torch.linspace(0, 1, spectra.shape[-1])))
+        return spectra
+
+    monkeypatch.setattr(byola, "linear_fade", unfaded)
+    plain = views("byol-a").views(torch.arange(6), 1)
+    for one, other, line in zip(faded, plain, asked, strict=True):
+        torch.testing.assert_close(one - other, line[:, None, None].expand_as(one), rtol=0, atol=1e-4)
+        assert 0.5 < line.abs().max() <= 1

@@ -95,8 +95,9 @@ def _augmented(
 
 
 def byol_pair(views: WaveformViews, clips: Tensor, epoch: int) -> Made:
-    """One crop, mixed with other clips, cropped and resized twice (BYOL-A)."""
-    plans = views.drawn(epoch, lambda: byola.byol_views(generator(views.sounds.seed, "mixtures", epoch), views.clips))
+    """One crop, mixed with other clips, cropped and resized, and faded, twice (BYOL-A; the fade is its version 2's)."""
+    random = generator(views.sounds.seed, "mixtures", epoch)
+    plans = views.drawn(epoch, lambda: byola.byol_views(random, views.clips, byola.BYOL_A_2))
     made = []
     for plan, crop in zip(plans, views.shared_crops(clips, epoch), strict=True):
         drawn = plan.rows(clips)

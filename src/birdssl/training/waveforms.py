@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from birdssl.audio.device.crops import bounds, random_starts, take_crops, test_starts
+from birdssl.audio.device.effects import gain
 from birdssl.audio.device.spectra import Spectra, as_float
 from birdssl.audio.device.waveform import Waveforms
 from birdssl.seeds import generator
@@ -50,8 +51,8 @@ class Sounds:
         drawn = generator(self.seed, name, epoch).random((self.held.count, 2))
         place, level = torch.from_numpy(drawn)[clips].unbind(1)
         starts = random_starts(self.bounds[clips.to(self.held.device)], length, place)
-        gain = 10 ** ((2 * level - 1) * self.gain / 20)
-        return self.crop(clips, starts, length) * gain.float().to(self.held.device)[:, None]
+        decibels = (2 * level - 1) * self.gain
+        return gain(self.crop(clips, starts, length), decibels.float().to(self.held.device))
 
 
 class WaveformClips(Inputs):

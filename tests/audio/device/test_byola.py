@@ -18,7 +18,6 @@ from birdssl.audio.device.byola import (
     draw,
     linear_fade,
     log_mixup_exp,
-    post_normalise,
     random_resized_crop,
 )
 from birdssl.seeds import generator
@@ -76,16 +75,6 @@ def test_a_fade_is_a_straight_line() -> None:
     faded = linear_fade(torch.zeros(2, 1, 3, 5), torch.tensor([-1.0, 0.5]), torch.tensor([1.0, 0.5]))
     assert faded[0, 0, 1].tolist() == [-1, -0.5, 0, 0.5, 1]
     assert torch.equal(faded[1], torch.full((1, 3, 5), 0.5))
-
-
-def test_post_normalisation_is_common_to_both_views() -> None:
-    first, second = post_normalise(spectra(4) + 3, 5 * spectra(4) - 1)
-    both = torch.cat([first, second])
-    assert float(both.mean()) == pytest.approx(0, abs=1e-5)
-    assert float(both.std()) == pytest.approx(1, abs=1e-5)
-    assert float(first.mean()) > float(second.mean()) + 0.5
-    silent, _ = post_normalise(torch.ones(2, 1, 3, 3), torch.ones(2, 1, 3, 3))
-    assert not silent.any()
 
 
 def test_a_plan_mixes_in_every_other_clip_and_never_itself() -> None:

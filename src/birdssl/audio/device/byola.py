@@ -138,14 +138,3 @@ def linear_fade(spectra: Tensor, head: Tensor, tail: Tensor) -> Tensor:
     """Add a level that goes evenly from `head` (B,) in the first frame to `tail` (B,) in the last."""
     along = torch.linspace(0, 1, spectra.shape[-1], device=spectra.device)
     return spectra + torch.lerp(head[:, None], tail[:, None], along)[:, None, None]
-
-
-def post_normalise(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Both views of a batch, less their common mean and by their common deviation (over 2B, F and T).
-
-    The one step that depends on the whole batch, as in BYOL-A.
-    """
-    both = torch.stack([first.float(), second.float()])
-    deviation, mean = torch.std_mean(both)
-    scaled = (both - mean) / deviation.clamp(min=torch.finfo(torch.float32).eps)
-    return scaled[0], scaled[1]

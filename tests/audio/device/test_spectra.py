@@ -229,6 +229,8 @@ def test_missing_fields_and_unknown_presets_are_refused() -> None:
 def test_gain_moves_levels_and_leaves_phases(gain: float, samples: int, seed: int) -> None:
     waves = noise(1, samples, seed)
     plain, louder = SMALL.levels(waves)[0], SMALL.levels(waves * 10 ** (gain / 20))[0]
-    torch.testing.assert_close(louder[:2], plain[:2] + gain, rtol=0, atol=0.02)
-    turn = torch.remainder(louder[2] - plain[2] + 1, 2) - 1
+    # near the floor levels are cut, and what cancels in the projection is float32's rounding
+    heard = plain[:2] > SMALL.floor_db + 40
+    torch.testing.assert_close(louder[:2][heard], plain[:2][heard] + gain, rtol=0, atol=0.02)
+    turn = (torch.remainder(louder[2] - plain[2] + 1, 2) - 1)[heard[1]]
     assert turn.abs().max() < 1e-3

@@ -179,7 +179,8 @@ def command_lines() -> list[str]:
     """What the pages tell a person to type: the lines of their blocks that begin with `birdssl`."""
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
     blocks = [block for page in pages for block in page.read_text(encoding="utf-8").split("```")[1::2]]
-    return [line for block in blocks for line in block.splitlines() if line.startswith("birdssl ")]
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if line.startswith("birdssl ")]
 
 
 @pytest.mark.parametrize("line", command_lines())

@@ -1,18 +1,13 @@
 """Two processes train as one does on the joined batch."""
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
+from processes import run_processes
 
 SCRIPT = """
-import os
 import sys
-import time
 from pathlib import Path
 import numpy as np
 import torch
@@ -41,30 +36,14 @@ fabric = make_fabric(torch.device("cpu"), "fp32", processes)
 assert fabric.world_size == processes
 trained = train(task, plan, fabric, folder)
 write_history(folder / f"history-{fabric.global_rank}.csv", trained.history)
-deadline = time.monotonic() + 60
-while len(list(folder.glob("history-*.csv"))) < processes and time.monotonic() < deadline:
-    time.sleep(0.01)
-os._exit(0)  # gloo's threads sometimes end a process by std::terminate while the interpreter shuts down
+leave(folder, "history-*.csv", processes)
 """
 
 
 def histories(processes: int, folder: Path) -> list[pl.DataFrame]:
     """What each process of a run wrote."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    paths = [path for path in sys.path if path]
-    common = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
-              "WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}  # fmt: skip
-    if processes > 1:
-        common["TORCHELASTIC_RUN_ID"] = "test"  # by which lightning-fabric knows torchrun
     folder.mkdir()
-    command = [sys.executable, "-c", SCRIPT, str(processes), str(folder)]
-    started = [
-        subprocess.Popen(command, env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0"})
-        for rank in range(processes)
-    ]
-    assert [process.wait(timeout=300) for process in started] == [0] * processes
+    run_processes(SCRIPT, processes, str(folder))
     return [pl.read_csv(folder / f"history-{rank}.csv") for rank in range(processes)]
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from birdssl.audio.device.crops import even_starts as even_starts
 from birdssl.audio.device.crops import take_crops
-from birdssl.audio.device.crops import test_starts as even_starts
 from birdssl.audio.device.spectra import FULL_SCALE, preset
 from birdssl.training import waveforms
 from birdssl.training.held import DeviceHeld, Held, MappedHeld

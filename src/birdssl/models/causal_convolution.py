@@ -8,6 +8,7 @@ by a complex one of the full length, twice the work.
 from typing import Any
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -26,17 +27,7 @@ def transform_length(length: int) -> int:
 
     2 * length - 1 would do; factors such as 17 (119 frames) make a transform eight times as slow.
     """
-    size = max(2 * length - 1, 2)
-    while size % 2 or not _smooth(size):
-        size += 1
-    return size
-
-
-def _smooth(size: int) -> bool:
-    for prime in (2, 3, 5):
-        while size % prime == 0:
-            size //= prime
-    return size == 1
+    return 2 * next_fast_len(length, real=True)
 
 
 class _CausalConvolution(torch.autograd.Function):

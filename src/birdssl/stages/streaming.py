@@ -13,6 +13,7 @@ Memory is that of one window, however long the stream.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from birdssl.audio.device.crops import test_starts
+from birdssl.audio.device.crops import even_starts
 from birdssl.audio.device.spectra import Spectra
 from birdssl.errors import IncompatibleError
 from birdssl.models.acoustic_ssm import AcousticSSM
@@ -89,7 +90,7 @@ def geometry(frontend: Spectra, seconds: float | None) -> Geometry:
     )
 
 
-class Listener:
+class Listener(ABC):
     """Takes samples as they come and gives answers as soon as they can be had.
 
     Attributes:
@@ -118,17 +119,18 @@ class Listener:
             self._sound = torch.cat([self._sound, part])
             yield from self._ready()
 
+    @abstractmethod
     def finish(self) -> Iterator[Heard]:
         """The last answer, of a window that ends with the stream, if that hasn't been given; none of no sound."""
-        raise NotImplementedError
 
     @property
     def held(self) -> int:
         """Samples held just now."""
         return len(self._sound)
 
+    @abstractmethod
     def _ready(self) -> Iterator[Heard]:
-        raise NotImplementedError
+        """Answers whose sound is there."""
 
     @property
     def _heard(self) -> int:
@@ -264,7 +266,7 @@ class StreamListener(Listener):
 
 def _middle(samples: int, length: int) -> int:
     """Where the only crop of a clip of so many samples begins."""
-    return int(test_starts(torch.tensor([[0, samples]]), length, 1)[0, 0])
+    return int(even_starts(torch.tensor([[0, samples]]), length, 1)[0, 0])
 
 
 def causal_model(network: Network) -> tuple[AcousticSSM, Spectra]:

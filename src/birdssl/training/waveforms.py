@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from birdssl.audio.device.crops import bounds, random_starts, take_crops, test_starts
+from birdssl.audio.device.crops import bounds, even_starts, random_starts, take_crops
 from birdssl.audio.device.effects import gain
 from birdssl.audio.device.spectra import Spectra, as_float
 from birdssl.audio.device.waveform import Waveforms
@@ -65,7 +65,7 @@ class WaveformClips(Inputs):
 
     def take(self, rows: Tensor) -> Tensor:
         length = self.frontend.crop_samples
-        starts = test_starts(self.sounds.bounds[rows.to(self.sounds.held.device)], length, self.crops)  # (B, crops)
+        starts = even_starts(self.sounds.bounds[rows.to(self.sounds.held.device)], length, self.crops)  # (B, crops)
         crops = self.sounds.crop(rows.repeat_interleave(self.crops), starts.flatten(), length)
         return self.frontend.inputs(crops)
 

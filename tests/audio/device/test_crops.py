@@ -31,12 +31,12 @@ def test_random_starts_reach_from_half_a_crop_before_to_half_a_crop_after() -> N
 
 def test_test_crops_by_hand() -> None:
     bounds = torch.tensor([[0, 100], [20, 30]])
-    assert crops.test_starts(bounds, 20, 5).tolist() == [[-10, 15, 40, 65, 90], [10, 12, 15, 17, 20]]
-    assert crops.test_starts(bounds, 20, 1).tolist() == [[40], [15]]
+    assert crops.even_starts(bounds, 20, 5).tolist() == [[-10, 15, 40, 65, 90], [10, 12, 15, 17, 20]]
+    assert crops.even_starts(bounds, 20, 1).tolist() == [[40], [15]]
 
 
 def test_ten_crops_of_the_paper_cover_the_clip() -> None:
-    starts = crops.test_starts(torch.tensor([[0, 100000]]), 30225, 10)[0]
+    starts = crops.even_starts(torch.tensor([[0, 100000]]), 30225, 10)[0]
     steps = starts.diff()
     assert (starts[0], starts[-1]) == (-15112, 100000 + 15112 - 30225)
     assert steps.max() - steps.min() <= 1
@@ -55,7 +55,7 @@ def test_every_crop_lies_within_the_padded_sound(
 ) -> None:
     bounds = torch.tensor([[first, first + sound]])
     drawn = crops.random_starts(bounds, length, torch.tensor([uniform], dtype=torch.float64))
-    starts = torch.cat([drawn, crops.test_starts(bounds, length, count)[0]])
+    starts = torch.cat([drawn, crops.even_starts(bounds, length, count)[0]])
     assert (starts >= first - length // 2).all()
     assert (starts + length <= max(first + sound + length // 2, first - length // 2 + length)).all()
 

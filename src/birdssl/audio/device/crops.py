@@ -32,7 +32,7 @@ def random_starts(bounds: Tensor, length: int, uniform: Tensor) -> Tensor:
     return first + (uniform.to(bounds.device, number) * (span + 1)).long().minimum(span)
 
 
-def test_starts(bounds: Tensor, length: int, count: int) -> Tensor:
+def even_starts(bounds: Tensor, length: int, count: int) -> Tensor:
     """Starts of `count` evenly spaced crops a clip, (B, count) int64: the first and the last possible included.
 
     A single crop lies in the middle.
@@ -41,9 +41,6 @@ def test_starts(bounds: Tensor, length: int, count: int) -> Tensor:
     if count == 1:
         return (first + span // 2)[:, None]
     return first[:, None] + span[:, None] * torch.arange(count, device=bounds.device) // (count - 1)
-
-
-test_starts.__test__ = False  # type: ignore[attr-defined]  # its name isn't meant for pytest
 
 
 def take_crops(waves: Tensor, starts: Tensor, length: int) -> Tensor:

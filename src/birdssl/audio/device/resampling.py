@@ -4,6 +4,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 MARGIN = 0.01  # seconds of zeros at both ends, so that what the filter spreads doesn't wrap round
@@ -21,8 +22,7 @@ def resample(waves: Tensor, rate: int, target: int) -> Tensor:
     up, down = target // math.gcd(rate, target), rate // math.gcd(rate, target)
     count = -(-waves.shape[1] * up // down)
     before = -(-round(MARGIN * rate) // down) * down  # whole steps of both rates
-    blocks = -(-(waves.shape[1] + 2 * before) // down)
-    blocks = _smooth(blocks)
+    blocks = next_fast_len(-(-(waves.shape[1] + 2 * before) // down), real=True)
     after = blocks * down - waves.shape[1] - before
     with torch.autocast(waves.device.type, enabled=False):
         spectra = torch.fft.rfft(F.pad(waves.float(), (before, after)))
@@ -37,15 +37,3 @@ def _roll_off(kept: int, device: torch.device) -> Tensor:
     """Gain of each bin of the kept band: 1, then half a cosine down to 0."""
     place = torch.linspace(0, 1, kept, device=device)
     return 0.5 + 0.5 * torch.cos(math.pi * ((place - ROLL_OFF) / (1 - ROLL_OFF)).clamp(0, 1))
-
-
-def _smooth(count: int) -> int:
-    """The next number from `count` on whose only prime factors are 2, 3 and 5: transforms of such lengths are fast."""
-    while True:
-        rest = count
-        for factor in (2, 3, 5):
-            while rest % factor == 0:
-                rest //= factor
-        if rest == 1:
-            return count
-        count += 1

@@ -9,13 +9,13 @@ matrix costs ten times the transform), and one clip at a time in arrays that are
 """
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Self
 
 import numpy as np
 import scipy.fft
 
+from birdssl.audio.described import Described
 from birdssl.errors import IncompatibleError
 
 BATCH = 1  # clips at a time: one's spectra fill a core's cache; 4 ran a twentieth slower, 32 far slower
@@ -25,7 +25,7 @@ NORMALISATIONS = ("clip", "range")
 
 
 @dataclass(frozen=True)
-class Frontend:
+class Frontend(Described):
     """How a clip becomes a picture: every number of it, so that a saved model carries it along.
 
     `normalise` says what black is: "clip" the quietest point of the clip (min-max, P1), "range" `top_db` below its
@@ -59,30 +59,9 @@ class Frontend:
         return self.sample_rate / 2 if self.f_max is None else self.f_max
 
     @property
-    def samples(self) -> int:
-        """Samples of one clip."""
-        return round(self.clip_seconds * self.sample_rate)
-
-    @property
     def frames(self) -> int:
         """Spectra of one clip: frame i is centred on sample i * hop."""
         return 1 + self.samples // self.hop
-
-    def to_dict(self) -> dict[str, Any]:
-        """Fields as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Inverse of `to_dict`; raises IncompatibleError for unknown or missing fields."""
-        known = {field.name for field in fields(cls)}
-        missing = {"sample_rate", "clip_seconds"} - values.keys()
-        if missing or values.keys() - known:
-            raise IncompatibleError(
-                f"this frontend lacks {sorted(missing)} and has unknown {sorted(values.keys() - known)}; "
-                "it was written by another version of birdssl"
-            )
-        return cls(**values)
 
     def empty_filters(self) -> int:
         """How many mel filters lie between two bins of the transform, and so stay black."""

@@ -17,7 +17,7 @@ Whatever the precision of training, everything here is float32: half precision e
 """
 
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Self
 
@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from birdssl.audio.described import Described
 from birdssl.audio.device.mel import SCALES, Group, filter_bank, groups_on, project
 from birdssl.audio.device.stft import planes
 from birdssl.errors import IncompatibleError
@@ -39,7 +40,7 @@ FULL_SCALE = 32768  # of int16
 
 
 @dataclass(frozen=True)
-class Spectra:
+class Spectra(Described):
     """How a clip becomes channels of spectra: every number of it, so that a saved model carries it along.
 
     `mean` and `deviation` hold one number a channel; while they are empty the frontend must be fitted first.
@@ -100,11 +101,6 @@ class Spectra:
         return self.sample_rate / 2 if self.f_max is None else self.f_max
 
     @property
-    def samples(self) -> int:
-        """Samples of a stored clip."""
-        return round(self.clip_seconds * self.sample_rate)
-
-    @property
     def crop_samples(self) -> int:
         """Samples of what an encoder is given at a time."""
         return round(self.crop_seconds * self.sample_rate)
@@ -123,26 +119,6 @@ class Spectra:
     def encoder_options(self) -> dict[str, int]:
         """What an encoder of spectra is built with."""
         return {"channels": len(self.channels), "bins": self.n_mels}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Fields as JSON values, with the kind."""
-        values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-        return {"kind": self.kind, **values}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Inverse of `to_dict`; raises IncompatibleError for unknown or missing fields."""
-        known = {field.name for field in fields(cls)}
-        given: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name != "kind"
-        }
-        missing = {"sample_rate", "clip_seconds"} - given.keys()
-        if missing or given.keys() - known or values.get("kind", cls.kind) != cls.kind:
-            raise IncompatibleError(
-                f"this frontend of kind {values.get('kind')!r} lacks {sorted(missing)} and has unknown "
-                f"{sorted(given.keys() - known)}; expected kind {cls.kind!r} of this version of birdssl"
-            )
-        return cls(**given)
 
     def empty_filters(self) -> int:
         """How many mel filters lie between two bins of the transform, and so never change."""

@@ -1,21 +1,21 @@
 """Waveforms as they are, for encoders that take samples: wav2vec 2.0 and HuBERT, at their own 16 kHz."""
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
+from birdssl.audio.described import Described
 from birdssl.audio.device.resampling import resample
 from birdssl.audio.device.spectra import CROP_SECONDS, as_float
-from birdssl.errors import IncompatibleError
 
 SPEECH_RATE = 16000  # Hz; of all of torchaudio's speech pipelines
 EPSILON = 1e-5  # added to a waveform's variance, as torch's layer_norm does in those pipelines
 
 
 @dataclass(frozen=True)
-class Waveforms:
+class Waveforms(Described):
     """How a clip becomes an encoder's samples; saved with a model.
 
     P2 says nothing of resampling for these encoders; 20 kHz taken for 16 kHz would shift all pitches by a fifth, so
@@ -33,11 +33,6 @@ class Waveforms:
     normalise: bool = False
 
     @property
-    def samples(self) -> int:
-        """Samples of a stored clip."""
-        return round(self.clip_seconds * self.sample_rate)
-
-    @property
     def crop_samples(self) -> int:
         """Samples of a crop, at the clips' rate."""
         return round(self.crop_seconds * self.sample_rate)
@@ -46,23 +41,6 @@ class Waveforms:
     def encoder_options(self) -> dict[str, int]:
         """What an encoder of waveforms is built with: nothing follows from the frontend."""
         return {}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Fields as JSON values, with the kind."""
-        return {"kind": self.kind, **asdict(self)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Inverse of `to_dict`; raises IncompatibleError for unknown or missing fields."""
-        given = {name: value for name, value in values.items() if name != "kind"}
-        missing = {"sample_rate", "clip_seconds"} - given.keys()
-        unknown = given.keys() - {field.name for field in fields(cls)}
-        if missing or unknown or values.get("kind", cls.kind) != cls.kind:
-            raise IncompatibleError(
-                f"this frontend of kind {values.get('kind')!r} lacks {sorted(missing)} and has unknown "
-                f"{sorted(unknown)}; expected kind {cls.kind!r} of this version of birdssl"
-            )
-        return cls(**given)
 
     @torch.no_grad()
     def inputs(self, waves: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Stored waveforms as an encoder's input: crops of them, drawn anew each epoch, through a frontend on the device."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -48,11 +49,16 @@ class Sounds:
 
     def random_crops(self, clips: Tensor, epoch: int, length: int, name: str) -> Tensor:
         """One crop of each clip with a random gain: both follow from seed, name, epoch and clip alone."""
-        drawn = generator(self.seed, name, epoch).random((self.held.count, 2))
-        place, level = torch.from_numpy(drawn)[clips].unbind(1)
+        place, level = drawn_table(self.seed, name, epoch, self.held.count)[clips].unbind(1)
         starts = random_starts(self.bounds[clips.to(self.held.device)], length, place)
         decibels = (2 * level - 1) * self.gain
         return gain(self.crop(clips, starts, length), decibels.float().to(self.held.device))
+
+
+@lru_cache(maxsize=4)
+def drawn_table(seed: int, name: str, epoch: int, clips: int) -> Tensor:
+    """(clips, 2) numbers in [0, 1), float64: all of an epoch's, drawn once and not again for each batch."""
+    return torch.from_numpy(generator(seed, name, epoch).random((clips, 2)))
 
 
 class WaveformClips(Inputs):

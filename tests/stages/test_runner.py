@@ -54,6 +54,17 @@ def test_the_same_command_twice_does_nothing_the_second_time(numbers: Path, tmp_
     assert folder_bytes(tmp_path / "out") == before
 
 
+def test_a_run_killed_before_it_cleared_its_journal_is_cleared_by_the_next(numbers: Path, tmp_path: Path, monkeypatch):
+    """Broke once in CI: the kill came between the record's "complete" and the end of the journal's removal."""
+    double(numbers, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr("birdssl.stages.runner.shutil.rmtree", lambda *_, **__: None)
+        double(numbers, tmp_path / "killed")
+    assert folder_bytes(tmp_path / "killed") != folder_bytes(tmp_path / "whole")
+    assert double(numbers, tmp_path / "killed").summary["did_nothing"] is True
+    assert folder_bytes(tmp_path / "killed") == folder_bytes(tmp_path / "whole")
+
+
 def test_two_workers_give_the_bytes_of_one(numbers: Path, tmp_path: Path):
     (numbers / "bad.txt").write_text("x")
     double(numbers, tmp_path / "one", jobs=1)

@@ -81,6 +81,8 @@ def run(stage: Stage[Any], options: RunOptions | None = None) -> Outcome:
         if existing:
             _refuse_other_settings(existing, record, stage.out)
             if not _must_work(existing, units, stage, options):
+                # a run killed right after it had said that it's complete leaves its journal
+                shutil.rmtree(stage.out / WORK, ignore_errors=True)
                 return _outcome(stage, existing, options, "already complete; nothing to do")
         return _work(stage, units, record, existing, options)
 

@@ -30,7 +30,7 @@ from birdssl.evaluation.fewshot import (
 from birdssl.evaluation.fewshot_table import method_pairs, own_pairs, tabulate
 from birdssl.settings.base import nearest
 from birdssl.settings.compare import CompareSettings
-from birdssl.settings.fewshot import FewshotSettings
+from birdssl.settings.fewshot import PRETRAIN, FewshotSettings
 from birdssl.stages.contract import Result, Stage, Unit
 from birdssl.stages.fewshot import CELLS
 from birdssl.stages.fewshot_notes import notes
@@ -139,7 +139,9 @@ class Compare(Stage[CompareSettings]):
 
     def _notes(self, results: dict[str, Any]) -> list[str]:
         runs = self.artifacts()
-        settings = FewshotSettings.model_construct(**runs[0].settings)
+        asked = [FewshotSettings.model_construct(**run.settings) for run in runs]
+        # what is to be known of pretraining holds for the table if it holds for one of its rows
+        settings = next((one for one in asked if one.start == PRETRAIN), asked[0])
         cells_ = [json.loads(path.read_text(encoding="utf-8"))
                   for run in runs for path in sorted((run.path / CELLS).glob("*.json"))]  # fmt: skip
         return notes(settings, results, cells_)

@@ -137,6 +137,12 @@ def test_inputs_that_cannot_serve_are_refused(views: Path, tmp_path: Path):
         pretrain([waves], tmp_path / "out")
 
 
+def test_byols_loss_does_not_choose_the_epoch():
+    kept = {name: check(PretrainSettings, {"objective": name}).kept_epoch for name in ("byol-a", "cola")}
+    assert kept == {"byol-a": "last", "cola": "best"}
+    assert check(PretrainSettings, {"objective": "byol-a", "keep": "best"}).kept_epoch == "best"
+
+
 def test_settings_that_nothing_would_read_are_a_usage_error():
     with pytest.raises(UsageError, match=r"--redundancy belongs to barlow-twins;.*vicreg has .*--invariance"):
         check(PretrainSettings, {"objective": "vicreg", "redundancy": 0.1})

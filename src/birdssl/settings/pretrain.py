@@ -7,7 +7,7 @@ from birdssl.settings.base import setting
 from birdssl.settings.frontend import FrontendSettings
 from birdssl.settings.network import NetworkSettings
 from birdssl.settings.objective import ObjectiveSettings
-from birdssl.settings.training import TrainingSettings
+from birdssl.settings.training import Kept, TrainingSettings
 
 
 class PretrainSettings(TrainingSettings, FrontendSettings, NetworkSettings, ObjectiveSettings):
@@ -24,3 +24,8 @@ class PretrainSettings(TrainingSettings, FrontendSettings, NetworkSettings, Obje
     weights: Path | None = setting(
         None, "Begin with the encoder's published checkpoint, a file, instead of random weights.", metavar="FILE"
     )
+
+    @property
+    def kept_epoch(self) -> Kept:
+        # BYOL's target moves, so that a lower loss in another epoch says nothing
+        return self.keep or ("last" if self.objective == "byol-a" else "best")

@@ -7,6 +7,7 @@ from pydantic import model_validator
 from birdssl.settings.base import Settings, setting
 
 OptimiserName = Literal["sgd", "adam", "rmsprop", "lars"]
+Kept = Literal["best", "last"]
 
 
 class OptimisationSettings(Settings):
@@ -56,6 +57,11 @@ class OptimisationSettings(Settings):
             raise ValueError("--warmup-epochs is for --schedule cosine; give that as well, or leave it out")
         return self
 
+    @property
+    def kept_epoch(self) -> Kept:
+        """Which epoch's weights are kept, where nothing chooses one: the last."""
+        return "last"
+
 
 class TrainingSettings(OptimisationSettings):
     """The same, and which part of the clips chooses the epoch."""
@@ -66,6 +72,12 @@ class TrainingSettings(OptimisationSettings):
     validation_fraction: float = setting(
         0.1, "Without --fold: share of the clips held out, by whole origins, to choose the epoch by.", gt=0, lt=1
     )
-    keep: Literal["best", "last"] = setting(
-        "best", "Which epoch's weights are kept: by the held-out clips, or the last."
+    keep: Kept | None = setting(
+        None,
+        "Which epoch's weights are kept: the best by the held-out clips (default), or the last (default for byol-a, "
+        "whose loss means something else in every epoch).",
     )
+
+    @property
+    def kept_epoch(self) -> Kept:
+        return self.keep or "best"

@@ -183,7 +183,7 @@ class Pretrain(Stage[PretrainSettings]):
         """The best epoch in a sentence."""
         masked = METHODS[self.settings.objective].views == ("one",)
         sought = "what was hidden of a clip" if masked else "a clip's other view"
-        kept_last = self.settings.keep == "last"
+        kept_last = self.settings.kept_epoch == "last"
         chosen = "is kept, with a validation loss of" if kept_last else "has the lowest validation loss"
         text = (
             f"{self.settings.objective} on {self.encoder_name}: epoch {summary['best_epoch']} of "

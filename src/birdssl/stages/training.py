@@ -13,7 +13,7 @@ from birdssl.errors import UsageError
 from birdssl.models.published import published_options
 from birdssl.models.registry import ENCODERS, SIZES, sized
 from birdssl.settings.network import NetworkSettings
-from birdssl.settings.training import OptimisationSettings, TrainingSettings
+from birdssl.settings.training import OptimisationSettings
 from birdssl.training.loop import TrainingPlan
 from birdssl.training.optimisers import Schedule, plan_optimiser
 from birdssl.training.saved_model import DESCRIPTION
@@ -83,7 +83,7 @@ def training_plan(
         schedule,
         drop_last=pretraining,
         validate_every=settings.validate_every,
-        keep=settings.keep if isinstance(settings, TrainingSettings) else "last",
+        keep=settings.kept_epoch,
     )
 
 

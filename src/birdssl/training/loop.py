@@ -196,7 +196,9 @@ def _advance(
     if not plan.validates(progress.epoch):
         return
     last = progress.epoch if plan.keep == "last" else None
-    progress.best = last or best_epoch(progress.history, task.score, task.larger_is_better)
+    own = last or best_epoch(progress.history, task.score, task.larger_is_better)
+    # batch statistics, and so validation, may differ between processes on a CPU; the files are the first one's
+    progress.best = fabric.broadcast(own)
     if fabric.is_global_zero:
         save_checkpoint(folder, progress, network, optimiser)
     fabric.barrier()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -287,6 +288,24 @@ def test_two_processes_do_not_write_one_directory(numbers: Path, tmp_path: Path)
     with pytest.raises(UsageError, match="another birdssl process"):
         double(numbers, tmp_path / "out", DoubleSettings(pause=0.2))
     assert process.wait() == 0
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_who_waits_takes_what_another_process_made_or_goes_on_with_it(
+    numbers: Path, tmp_path: Path, killed: bool, monkeypatch, caplog
+):
+    process = start(numbers, tmp_path / "out", 1)
+    wait_for(tmp_path / "out" / "doubled" / "1.txt")
+    if killed:
+        threading.Timer(0.3, process.kill).start()
+    else:
+        monkeypatch.setattr(Double, "work", lambda *_: pytest.fail("a unit was done again"))
+    with caplog.at_level(logging.INFO):
+        outcome = run(Double(DoubleSettings(pause=0.2), [numbers], tmp_path / "out", RunOptions()), wait=True)
+    process.wait()
+    assert "waiting for it" in caplog.text
+    assert outcome.summary["did_nothing"] is not killed
+    assert open_artifact(tmp_path / "out").manifest()["value"].to_list() == [0, 2, 4, 6, 8, 10]
 
 
 def test_a_worker_that_dies_fails_the_run_and_loses_nothing(numbers: Path, tmp_path: Path):

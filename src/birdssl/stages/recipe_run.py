@@ -118,7 +118,7 @@ def run_steps(expansion: Expansion, steps: list[Step], options: RunOptions) -> t
         chosen = options_of(step, expansion, options)
         log.info("\n[%d/%d] $ %s", number, len(steps), step.command(chosen))
         stage = expansion.verbs[step.verb].stage()(step.settings, list(step.inputs), step.out, chosen)
-        outcome = run(stage)
+        outcome = run(stage, wait=True)  # cells on several machines share steps: one makes them, the others wait
         summaries[step.key] = outcome.summary
         code = max(code, outcome.exit_code)
         if outcome.text and not options.json_summary:

@@ -58,8 +58,10 @@ class Outcome:
     text: str = ""
 
 
-def run(stage: Stage[Any], options: RunOptions | None = None) -> Outcome:
+def run(stage: Stage[Any], options: RunOptions | None = None, *, wait: bool = False) -> Outcome:
     """Bring `stage.out` to completion, or say that it's complete already.
+
+    Where another process is writing `stage.out`, `wait` waits for it to end; otherwise that is a UsageError.
 
     Raises UsageError when OUT isn't ours or was made with other settings, IncompatibleError when the input has changed
     since, and KeyboardInterrupt (state saved) on SIGINT and SIGTERM.
@@ -69,12 +71,13 @@ def run(stage: Stage[Any], options: RunOptions | None = None) -> Outcome:
     existing = _examine(stage.out, stage.verb)
     units = stage.plan()
     _refuse_twins(units)
-    anew = existing is not None and (options.overwrite or _nothing_to_lose(existing, stage, units))
     if options.dry_run:
+        anew = existing is not None and _begins_anew(existing, stage, units, options)
         return _dry_run(stage, units, None if anew else existing, options)
     stage.out.mkdir(parents=True, exist_ok=True)
-    with _locked(stage.out), _terminable():
-        if anew:
+    with _locked(stage.out, wait), _terminable():
+        existing = _examine(stage.out, stage.verb)  # once more: another process may have written it meanwhile
+        if existing is not None and _begins_anew(existing, stage, units, options):
             remove_artifact(stage.out, stage.owns)
             existing = None
         record = _new_record(stage, units)
@@ -140,14 +143,17 @@ def _size(count: float) -> str:
 
 
 @contextlib.contextmanager
-def _locked(out: Path) -> Iterator[None]:
+def _locked(out: Path, wait: bool) -> Iterator[None]:
     """Hold OUT for this process. The lock ends with the process, also when that is killed."""
     handle = os.open(out, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(handle)
-        raise UsageError(f"another birdssl process is writing {out}; wait for it, or give another -o") from None
+        if not wait:
+            os.close(handle)
+            raise UsageError(f"another birdssl process is writing {out}; wait for it, or give another -o") from None
+        log.info("another birdssl process is writing %s; waiting for it", out)
+        fcntl.flock(handle, fcntl.LOCK_EX)
     try:
         yield
     finally:
@@ -202,6 +208,10 @@ def _new_record(stage: Stage[Any], units: list[Unit]) -> StageRecord:
         inputs=inputs,
         plan=plan_digest(units),
     )
+
+
+def _begins_anew(existing: StageRecord, stage: Stage[Any], units: list[Unit], options: RunOptions) -> bool:
+    return options.overwrite or _nothing_to_lose(existing, stage, units)
 
 
 def _nothing_to_lose(existing: StageRecord, stage: Stage[Any], units: list[Unit]) -> bool:

@@ -204,9 +204,9 @@ def esc50(shared_data: Path) -> tuple[Clips, list[Group]]:
 
 
 def test_clips_of_one_source_lie_on_both_sides_of_an_esc50_draw_as_often_as_counted(esc50: tuple[Clips, list[Group]]):
-    """REFERENCE A0(4): 8.7 % of queries share a source with the support; G10 13 %, G2 12 %, G1 and G9 11 %.
+    """Counted on esc50.csv: 8.7 % of queries share a source with the support; G10 13 %, G2 12 %, G1 and G9 11 %.
 
-    That was counted on the original table; a few recordings of this copy were recovered with doubt.
+    A few recordings of this copy were recovered with doubt.
     """
     clips, groups = esc50
     share = {

@@ -1,4 +1,4 @@
-"""The speech networks: torchaudio's own, with the hidden states and the mixture of REFERENCE A12."""
+"""The speech networks: torchaudio's own, with the hidden states and the mixture that SUPERB takes of them."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""wav2vec 2.0 and HuBERT (REFERENCE A12): torchaudio's networks on the waveform at 16 kHz.
+"""wav2vec 2.0 (Baevski et al. 2020) and HuBERT (Hsu et al. 2021): torchaudio's networks on the waveform at 16 kHz.
 
 - seven convolutions: a frame of 25 ms (400 samples) every 20 ms (320), so 24,180 samples make 75 frames;
 - a transformer of 12 layers (base), whose input and 12 outputs are 13 hidden states;

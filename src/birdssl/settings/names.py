@@ -39,7 +39,7 @@ InputName = Literal["picture", "spectra", "waveform"]
 ENCODER_NAMES: tuple[str, ...] = get_args(EncoderName)
 OBJECTIVE_NAMES: tuple[str, ...] = get_args(ObjectiveName)
 
-# what each encoder takes, and the frontend it is given where nothing else is said (REFERENCE A6, A12)
+# what each encoder takes, and the frontend it is given where nothing else is said (docs/papers.md)
 ENCODER_INPUT: dict[str, InputName] = {
     "simplecnn": "picture",
     "mobilenetv3-large": "picture",

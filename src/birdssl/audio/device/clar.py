@@ -44,7 +44,7 @@ class Menu:
     rate: tuple[float, float] = (0.5, 1.5)  # of a stretch
 
 
-# REFERENCE.md A9: P2 names the operations and not their ranges, which are CLAR's.
+# P2 names the operations and not their ranges, which are those of CLAR's published code (docs/papers.md).
 CLAR = Menu()
 MT_SLVR = Menu(shapes=("linear", "logarithmic", "exponential"), mask_noise=0.0)
 

@@ -7,7 +7,6 @@ from birdssl.evaluation.intervals import (
     Interval,
     bootstrap,
     difference,
-    paired_folds,
     tally,
     verdict,
 )
@@ -116,16 +115,6 @@ def test_no_difference_is_said_in_words():
 def test_an_unpaired_difference_is_refused():
     with pytest.raises(ValueError, match="same clips"):
         difference(recordings(np.random.default_rng(1), 3)[0], recordings(np.random.default_rng(1), 4)[0], seed=0)
-
-
-def test_paired_t_over_five_folds_worked_by_hand():
-    """Gaps 1, 2, 3, 4, 5: mean 3, variance 2.5, t = 3 / sqrt(2.5 / 5) = 4.243, p = 0.0132 at df 4."""
-    found = paired_folds([1.0, 2.0, 3.0, 4.0, 5.0], [0.0] * 5)
-    assert found.p == pytest.approx(0.01324, abs=1e-5)
-    # Corrected: t = 3 / sqrt(2.5 * (1/5 + 1/4)) = 2.828.
-    assert found.p_corrected == pytest.approx(0.04742, abs=1e-5)
-    assert paired_folds([1.0], [0.0]) is None
-    assert np.isnan(paired_folds([1.0, 1.0], [0.5, 0.5]).p)
 
 
 def test_ten_thousand_clips_and_a_thousand_draws_are_quick():

@@ -122,11 +122,13 @@ def test_folds_and_their_tests_are_shown_where_there_are_some():
         both.append(made)
     pair = {"first": "b", "second": "a", "clips": 20, "origins": 9, "difference": interval(0.0, -0.1, 0.1),
             "verdict": "no difference shown between b and a: +0.0 points (-10.0 to +10.0)",
-            "folds": {"folds": 2, "difference": 0.0, "p": 0.5, "p_corrected": None}}  # fmt: skip
+            "folds": {"folds": 2, "difference": 0.0, "t": -0.8, "freedom": 1, "p": 0.5, "p_corrected": None,
+                      "p_adjusted": None, "effect": -0.57, "verdict": "too little to tell b from a"}}  # fmt: skip
     text = words(page(results(*both, comparisons=[pair])))
     assert "40.0 ± 14.1 % (2)" in text
-    assert "t-test over folds, p" in text
-    assert "0.500" in text
+    assert "Over folds Too little to tell" in text or "Over folds too little to tell" in text
+    assert "−0.80 (1)" in text
+    assert "0.500 – – −0.57" in text
 
 
 def test_a_result_without_a_part_is_an_error_not_a_blank():

@@ -73,7 +73,28 @@ def test_equal_folds_are_tested_in_pairs():
     for fold in range(3):
         table += [FAIR.with_columns(model_fold=pl.lit(fold)), PERFECT.with_columns(model_fold=pl.lit(fold))]
     found = score(pl.concat(table), CLASSES, Doubt(seed=0))["comparisons"][0]["folds"]
-    assert found == {"folds": 3, "difference": 0.375, "p": None, "p_corrected": None}
+    assert (found["folds"], found["difference"], found["freedom"]) == (3, 0.375, 2)
+    assert (found["p"], found["p_corrected"], found["p_adjusted"], found["effect"]) == (None,) * 4
+    assert "all 3 folds differ by the same amount" in found["verdict"]
+
+
+def test_tests_over_folds_are_judged_together():
+    """Three systems over four folds: the p of each of the three tests is adjusted for all of them."""
+    table = []
+    for fold in range(4):
+        wrong = PERFECT.with_columns(
+            predicted=pl.when(pl.int_range(pl.len()) < fold).then(pl.lit("rain")).otherwise("truth")
+        )
+        table += [
+            part.with_columns(model_fold=pl.lit(fold))
+            for part in (FAIR, PERFECT, wrong.with_columns(system=pl.lit("wrong")))
+        ]
+    pairs = score(pl.concat(table), CLASSES, Doubt(seed=0))["comparisons"]
+    tests = [pair["folds"] for pair in pairs]
+    known = [test for test in tests if test["p_corrected"] is not None]
+    assert len(known) == 2  # the third differs by the same amount in all folds
+    assert all(test["p_corrected"] <= test["p_adjusted"] <= 2 * test["p_corrected"] for test in known)
+    assert all("with 4 folds" in test["verdict"] and "of 2 comparisons" in test["verdict"] for test in known)
 
 
 def test_systems_on_other_clips_are_compared_where_they_meet():

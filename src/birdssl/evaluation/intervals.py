@@ -1,4 +1,4 @@
-"""How sure a score is: a bootstrap over origins, differences of two systems on the same clips, and tests over folds.
+"""How sure a score is: a bootstrap over origins, and differences of two systems on the same clips.
 
 Clips of one recording sound alike, so what is drawn anew is the origin, never the clip. All origins are drawn together,
 with replacement. A class that a draw leaves without clips is left out of that draw's mean, as balanced accuracy itself
@@ -76,19 +76,6 @@ class Bootstrap:
     draws_without_a_class: int
 
 
-@dataclass(frozen=True)
-class FoldTest:
-    """Two-tailed paired t-test over folds (P1), plain and corrected for overlapping training parts.
-
-    The p values are NaN where all folds differ by the same amount, since nothing is then known of their spread.
-    """
-
-    folds: int
-    difference: float
-    p: float
-    p_corrected: float
-
-
 def tally(truth: Ints, right: npt.ArrayLike, origins: Sequence[str], classes: int) -> Tally:
     """Add clips up by origin and class.
 
@@ -144,27 +131,6 @@ def verdict(first: str, second: str, gap: Interval) -> str:
     if gap.high < 0:
         return f"{first} below {second} by {abs(gap.estimate) * 100:.1f} points ({span})"
     return f"no difference shown between {first} and {second}: {_points(gap.estimate)} points ({span})"
-
-
-def paired_folds(first: Sequence[float], second: Sequence[float]) -> FoldTest | None:
-    """Two-tailed paired t-test over the scores of the same k folds, df = k - 1; None for fewer than two folds.
-
-    Training parts of folds overlap, which makes the plain test (P1's) too sure. The corrected one is Nadeau and
-    Bengio's (2003): the variance is multiplied by (1/k + n_test/n_train), here 1/(k-1) for k folds.
-    """
-    gaps = np.asarray(first, float) - np.asarray(second, float)
-    k = len(gaps)
-    if k < 2:
-        return None
-    spread = float(gaps.var(ddof=1))
-    ps = [_two_tailed(float(gaps.mean()), spread * factor, k - 1) for factor in (1 / k, 1 / k + 1 / (k - 1))]
-    return FoldTest(k, float(gaps.mean()), ps[0], ps[1])
-
-
-def _two_tailed(mean: float, variance: float, freedom: int) -> float:
-    if variance == 0:
-        return float("nan")
-    return float(2 * stats.t.sf(abs(mean) / variance**0.5, freedom))
 
 
 def _resamples(origins: int, draws: int, seed: int) -> Iterator[Floats]:

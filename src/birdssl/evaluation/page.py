@@ -9,6 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from birdssl.evaluation.fold_tests import ALPHA
+
 NONE = "–"
 
 
@@ -33,6 +35,7 @@ def render_page(results: Mapping[str, Any], pictures: Mapping[str, bytes], repea
         scope=_scope(results),
         level=f"{results['settings']['level'] * 100:g} %",
         any_folds=any(len(system["folds"]["fold"]) > 1 for system in systems),
+        alpha=ALPHA,
         any_tests=any(pair.get("folds") for pair in results["comparisons"]),
         inline=lambda path: "data:image/png;base64," + base64.b64encode(pictures[path]).decode(),
         natural=lambda path: _width(pictures[path]) * 6 // 10,
@@ -113,6 +116,14 @@ def _p_value(test: Mapping[str, Any] | None, key: str) -> str:
     return NONE if not test or test[key] is None else f"{test[key]:.3f}"
 
 
+def _t_value(test: Mapping[str, Any] | None) -> str:
+    return NONE if not test or test["t"] is None else f"{test['t']:.2f} ({test['freedom']})".replace("-", "−")
+
+
+def _effect(test: Mapping[str, Any] | None) -> str:
+    return NONE if not test or test["effect"] is None else f"{test['effect']:.2f}".replace("-", "−")
+
+
 def _sentence(text: str) -> str:
     """A verdict as a sentence, with real minus signs; a system's name keeps its first letter."""
     text = re.sub(r"(?<=[ (])-(?=\d)", "−", text)
@@ -156,6 +167,8 @@ WORDS = {
     "points_span": _points_span,
     "folds": _folds,
     "p_value": _p_value,
+    "t_value": _t_value,
+    "effect": _effect,
     "sentence": _sentence,
     "decimal": _decimal,
     "shown": _shown,

@@ -19,18 +19,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from birdssl.evaluation.intervals import (
-    DRAWS,
-    LEVEL,
-    FoldTest,
-    Interval,
-    Tally,
-    bootstrap,
-    difference,
-    paired_folds,
-    tally,
-    verdict,
-)
+from birdssl.evaluation.fold_tests import FoldTest, fold_verdict, holm, paired_folds
+from birdssl.evaluation.intervals import DRAWS, LEVEL, Interval, Tally, bootstrap, difference, tally, verdict
 from birdssl.evaluation.metrics import ClassList, balanced_accuracy, chance, confusion
 
 # With more systems than this, only pairs with the baseline (or the first system) are compared.
@@ -66,7 +56,7 @@ def score(answers: pl.DataFrame, classes: ClassList, doubt: Doubt, baseline: str
         "data": data,
         "chance": {"balanced_accuracy": _round(chance(present)), "classes": int(np.count_nonzero(present))},
         "systems": systems,
-        "comparisons": [compare(parts[first], parts[second], classes, doubt) for second, first in pairs(names)],
+        "comparisons": compare_all([(parts[first], parts[second]) for second, first in pairs(names)], classes, doubt),
         "notes": notes(data, systems),
     }
 
@@ -147,19 +137,31 @@ def compare(first: pl.DataFrame, second: pl.DataFrame, classes: ClassList, doubt
         "origins": sides[0].origins,
         "difference": interval(gap),
         "verdict": verdict(name, other, gap),
-        "folds": _fold_test(first, second, classes),
     }
 
 
-def _fold_test(first: pl.DataFrame, second: pl.DataFrame, classes: ClassList) -> dict[str, Any] | None:
+def compare_all(
+    couples: Sequence[tuple[pl.DataFrame, pl.DataFrame]], classes: ClassList, doubt: Doubt
+) -> list[dict[str, Any]]:
+    """`compare` each couple, with the tests over folds judged together: adjusted for being several, and in words."""
+    found = [compare(first, second, classes, doubt) for first, second in couples]
+    tests = [_fold_test(first, second, classes) for first, second in couples]
+    ps = holm([test.p_corrected if test else None for test in tests])
+    count = sum(p is not None for p in ps)
+    for item, test, p in zip(found, tests, ps, strict=True):
+        item["folds"] = test and {
+            **{name: _round(value) if isinstance(value, float) else value for name, value in vars(test).items()},
+            "p_adjusted": _round(p),
+            "verdict": fold_verdict(item["first"], item["second"], test, p, count),
+        }
+    return found
+
+
+def _fold_test(first: pl.DataFrame, second: pl.DataFrame, classes: ClassList) -> FoldTest | None:
     left, right = fold_scores(first, classes), fold_scores(second, classes)
     if left["fold"] != right["fold"] or None in left["fold"]:
         return None
-    found: FoldTest | None = paired_folds(left["balanced_accuracy"], right["balanced_accuracy"])
-    if found is None:
-        return None
-    return {"folds": found.folds, "difference": _round(found.difference), "p": _round(found.p),
-            "p_corrected": _round(found.p_corrected)}  # fmt: skip
+    return paired_folds(left["balanced_accuracy"], right["balanced_accuracy"])
 
 
 def describe(answers: pl.DataFrame, classes: ClassList) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from birdssl.errors import UsageError
 from birdssl.models.acoustic_ssm import acoustic_ssm
 from birdssl.training.optimisers import (
     ADAM,
+    LARS,
     P1_BATCHES,
     P1_OPTIMISERS,
     RMSPROP,
@@ -83,7 +84,7 @@ def test_frozen_weights_are_left_out():
 def test_lars_moves_a_matrix_by_its_norms_and_a_bias_plainly():
     weight = nn.Parameter(torch.tensor([[3.0, 4.0]]))  # norm 5
     bias = nn.Parameter(torch.tensor([1.0]))
-    optimiser = Lars([weight, bias], lr=2.0, momentum=0.5, weight_decay=0.0, eta=0.1, bias_ratio=0.25)
+    optimiser = Lars([{"params": [weight, bias]}], lr=2.0, momentum=0.5, weight_decay=0.0, eta=0.1, bias_ratio=0.25)
     weight.grad, bias.grad = torch.tensor([[0.0, 2.0]]), torch.tensor([8.0])
     optimiser.step()
     # matrix: 2 * 0.1 * 5 / 2 * (0, 2) = (0, 1); bias: 2 * 0.25 * 8 = 4
@@ -97,7 +98,7 @@ def test_lars_moves_a_matrix_by_its_norms_and_a_bias_plainly():
 
 def test_lars_decays_matrices_only():
     weight, bias = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2))
-    optimiser = Lars([weight, bias], lr=1.0, momentum=0.0, weight_decay=0.1, eta=0.5)
+    optimiser = Lars([{"params": [weight, bias]}], lr=1.0, momentum=0.0, weight_decay=0.1, eta=0.5)
     weight.grad, bias.grad = torch.zeros(2, 2), torch.zeros(2)
     optimiser.step()
     assert weight.flatten().tolist() == pytest.approx([0.5] * 4)  # the direction is w, its length eta * |w|
@@ -122,7 +123,24 @@ def test_state_spaces_are_not_decayed_and_move_slowly():
     assert {id(weight) for weight in spaces["params"]} == {id(weight) for weight in network[0].ssm_parameters()}
     assert len(rest["params"]) + len(spaces["params"]) == len(list(network.parameters()))
     assert (rest["weight_decay"], spaces["weight_decay"]) == (0.5, 0.0)
-    set_rate(optimiser, 0.1)
-    assert (rest["lr"], spaces["lr"]) == (0.1, 1e-3)
+    assert (rest["lr"], spaces["lr"]) == (0.1, 1e-3)  # from the first step on, also in a loop that sets no rate
+    set_rate(optimiser, 0.2)
+    assert (rest["lr"], spaces["lr"]) == (0.2, 1e-3)
     set_rate(optimiser, 1e-4)
     assert (rest["lr"], spaces["lr"]) == (1e-4, 1e-4)
+
+
+def test_lars_neither_decays_nor_adapts_state_spaces():
+    network = acoustic_ssm(channels=1, bins=8, widths=(4, 4), ssm_layers=1, state=4)
+    optimiser = build_optimiser(replace(LARS, weight_decay=0.5), network)
+    own = {id(weight) for weight in network.ssm_parameters()}
+    for group in optimiser.param_groups:
+        for weight in group["params"]:
+            assert group["adapt"] == (weight.ndim > 1 and id(weight) not in own)
+            assert (group.get("ceiling") == 1e-3) == (id(weight) in own)
+
+
+def test_the_papers_adams_have_their_own_eps():
+    """P1 used TensorFlow, whose eps is 1e-7; P2's code is torch's, with 1e-8."""
+    assert plan_optimiser("resnet50", 30, pretraining=True).eps == 1e-7
+    assert plan_optimiser("acoustic-ssm", 64, pretraining=True).eps == 1e-8

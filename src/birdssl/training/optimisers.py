@@ -1,7 +1,7 @@
 """Optimisers: P1's for each encoder as defaults, and LARS as the methods' official codes use it (A1)."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,7 +51,9 @@ LARS_BATCH = 256  # the batch that LARS's learning rate is stated for
 LARS_BIAS_RATIO = 0.0048 / 0.2
 
 
-# P2: Adam 1e-4 to pretrain, SGD 6e-3 to fine-tune; batches are unsaid there: 64 of 175 clips, and all 25 of the support
+# P2: Adam 1e-4 to pretrain, SGD 6e-3 to fine-tune, constants unsaid: torch's, as in the S4 code; batches are unsaid
+# too: 64 of 175 clips, and all 25 of the support
+P2_PRETRAINING = replace(ADAM, eps=1e-8)
 P2_FINETUNING = replace(SGD, learning_rate=6e-3)
 P2_BATCHES = (25, 64)
 
@@ -68,7 +70,7 @@ def usual_batch(encoder: str, *, pretraining: bool, started: bool = False) -> in
 
 def usual_optimiser(encoder: str, *, pretraining: bool) -> OptimiserPlan:
     """The optimiser of the paper an encoder is from: P1's for its four, P2's for all others."""
-    return P1_OPTIMISERS.get(encoder, ADAM if pretraining else P2_FINETUNING)
+    return P1_OPTIMISERS.get(encoder, P2_PRETRAINING if pretraining else P2_FINETUNING)
 
 
 def plan_optimiser(
@@ -107,11 +109,15 @@ def build_optimiser(plan: OptimiserPlan, network: nn.Module) -> Optimizer:
     Time steps and poles of S4D layers are a group of their own: never decayed, at a rate of `SSM_RATE` at most (the S4
     code's; at P2's Adam 1e-4 without decay it changes nothing).
     """
+    optimiser = _optimiser(plan, weight_groups(network))
+    set_rate(optimiser, plan.learning_rate)
+    return optimiser
+
+
+def _optimiser(plan: OptimiserPlan, weights: list[dict[str, Any]]) -> Optimizer:
     rate, decay = plan.learning_rate, plan.weight_decay
     if plan.name == "lars":
-        trained = [weight for weight in network.parameters() if weight.requires_grad]
-        return Lars(trained, lr=rate, momentum=plan.momentum, weight_decay=decay)
-    weights = weight_groups(network)
+        return Lars(weights, lr=rate, momentum=plan.momentum, weight_decay=decay)
     if plan.name == "sgd":
         return torch.optim.SGD(weights, lr=rate, momentum=plan.momentum, nesterov=False, weight_decay=decay)
     if plan.name == "adam":
@@ -148,23 +154,25 @@ class Lars(Optimizer):
     """Layer-wise adaptive rates as in the official code of Barlow Twins.
 
     A weight with two or more axes moves by lr * eta * |w| / |g + decay * w|; biases and norms (one axis) are neither
-    decayed nor adapted and move at `bias_ratio` of the rate.
+    decayed nor adapted and move at `bias_ratio` of the rate, and so do all weights of a group with a `weight_decay` of
+    0 (state spaces). `groups` are as `weight_groups` has them.
     """
 
     def __init__(
         self,
-        weights: Iterable[Tensor],
+        groups: Sequence[dict[str, Any]],
         lr: float,
         momentum: float = 0.9,
         weight_decay: float = 1e-6,
         eta: float = 1e-3,
         bias_ratio: float = LARS_BIAS_RATIO,
     ) -> None:
-        every = list(weights)
-        groups = [
-            {"params": [weight for weight in every if weight.ndim > 1], "adapt": True},
-            {"params": [weight for weight in every if weight.ndim <= 1], "adapt": False},
-        ]
+        parted = []
+        for group in groups:
+            for adapt in (True, False):
+                chosen = [weight for weight in group["params"]
+                          if (weight.ndim > 1 and group.get("weight_decay") != 0) == adapt]  # fmt: skip
+                parted.append({**group, "params": chosen, "adapt": adapt})
         defaults = {
             "lr": lr,
             "momentum": momentum,
@@ -172,7 +180,7 @@ class Lars(Optimizer):
             "eta": eta,
             "bias_ratio": bias_ratio,
         }
-        super().__init__([group for group in groups if group["params"]], defaults)
+        super().__init__([group for group in parted if group["params"]], defaults)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]

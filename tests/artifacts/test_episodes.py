@@ -12,6 +12,7 @@ from birdssl.artifacts.episodes import (
     Clips,
     EpisodePlan,
     Group,
+    check_groups,
     choose_groups,
     draw_episode,
     random_groups,
@@ -148,13 +149,21 @@ def test_a_persons_own_set_is_all_support_and_all_is_heard():
 
 def test_groups_come_from_a_table_in_its_order():
     pairs = [("rain", "G3"), ("dog", "G1"), ("cat", "G1"), ("dog", "G1"), ("sea", "G3"), ("owl", "G1")]
-    groups = table_groups(pairs, {"dog", "cat", "rain", "sea"})
-    assert groups == [Group("G3", ("rain", "sea")), Group("G1", ("cat", "dog"))]
+    groups = table_groups(pairs)
+    assert groups == [Group("G3", ("rain", "sea")), Group("G1", ("cat", "dog", "owl"))]
     assert choose_groups(groups, ["G1"]) == [groups[1]]
     with pytest.raises(UsageError, match="G4: no such group; there are G3, G1"):
         choose_groups(groups, ["G4"])
-    with pytest.raises(IncompatibleError, match=r"group G3 .*clips of 1 of its classes"):
-        table_groups(pairs, {"dog", "cat", "rain"})
+    check_groups(groups, {"dog", "cat", "rain", "sea", "owl"})
+
+
+def test_a_class_that_no_clip_has_is_named_not_left_out():
+    """Left out, a misspelt class made a five-way task a four-way one without a word."""
+    group = Group("x", ("alto", "tennor"))
+    with pytest.raises(IncompatibleError, match=r"group x: no clip .* 'tennor' \(did you mean 'tenor'\?\)"):
+        check_groups([group], ["alto", "bass", "tenor"])
+    with pytest.raises(IncompatibleError, match="at least two classes"):
+        check_groups([Group("y", ("alto",))], ["alto"])
 
 
 @given(st.integers(2, 5), st.integers(1, 12), st.integers(0, 99))
@@ -200,7 +209,7 @@ def esc50(shared_data: Path) -> tuple[Clips, list[Group]]:
     with (shared_data / "esc50" / "labels.csv").open(encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle))
     clips = Clips(*(tuple(row[name] for row in rows) for name in ("path", "label", "recording")))
-    return clips, table_groups([(row["label"], row["group"]) for row in rows], set(clips.labels))
+    return clips, table_groups([(row["label"], row["group"]) for row in rows])
 
 
 def test_clips_of_one_source_lie_on_both_sides_of_an_esc50_draw_as_often_as_counted(esc50: tuple[Clips, list[Group]]):

@@ -20,6 +20,7 @@ from birdssl.evaluation.fewshot import (
     choose,
     crossed,
     gaps,
+    independent_groups,
     merge_controls,
     of_group,
     of_system,
@@ -221,10 +222,12 @@ def test_the_average_is_of_groups_and_a_lone_group_is_its_own():
     assert over_groups(one)[0] == each["A"]
 
 
-def test_a_draw_that_lacks_a_seed_is_left_out_of_the_spread():
+def test_where_draws_lack_a_seed_there_is_a_mean_of_all_cells_and_no_interval():
     whole = values([[0.5, 0.6], [0.7, 0.8], [0.1, 0.2]])
     broken = whole.filter(~((pl.col("draw") == 2) & (pl.col("seed") == 1)))
-    assert of_group(broken) == of_group(whole.filter(pl.col("draw") < 2))
+    found = of_group(broken)
+    assert found.mean == pytest.approx((0.5 + 0.6 + 0.7 + 0.8 + 0.1) / 5)
+    assert found.interval().reason == "some draws lack a seed"
     assert of_group(values([[0.5, 0.6]]).filter(pl.col("seed") == 1)) == Spread(0.6, None, 0, "one draw and one seed")
 
 
@@ -241,10 +244,10 @@ def found() -> pl.DataFrame:
 
 
 def test_the_table_has_every_row_and_chance(found: pl.DataFrame):
-    chance = {"A": 0.2, "B": 0.2, "C": 0.25}
+    groups = {"A": "abcde", "B": "fghij", "C": "klmn"}
     pairs = own_pairs(systems(found))
     assert [(one.features, two.features) for one, two in pairs] == [("pretrained", "random"), ("pretrained", "mel")]
-    results = tabulate(found, chance, pairs, 0.95, absent=["HuBERT"])
+    results = tabulate(found, groups, pairs, 0.95, absent=["HuBERT"])
     assert results["chance"]["average"] == pytest.approx(0.65 / 3, abs=1e-6)
     assert [row["name"] for row in results["systems"]] == [
         "M, linear",
@@ -272,7 +275,8 @@ def test_the_table_has_every_row_and_chance(found: pl.DataFrame):
 
 
 def test_the_latex_table_escapes_and_sets_plus_minus(found: pl.DataFrame):
-    results = tabulate(found.filter(pl.col("features") == "mel"), {"A_1": 0.2}, [], 0.95)
+    mel = found.filter((pl.col("features") == "mel") & (pl.col("group") == "A"))
+    results = tabulate(mel.with_columns(pl.lit("A_1").alias("group")), {"A_1": "abcde"}, [], 0.95)
     lines = list(csv.reader(io.StringIO(latex_csv(results))))
     assert lines[0] == ["system", r"A\_1", "average"]
     assert lines[2][0] == "mel statistics, linear"
@@ -284,7 +288,7 @@ def test_a_difference_is_paired_cell_by_cell(found: pl.DataFrame):
     """Cells that differ widely but alike give a narrow difference."""
     low = values([[0.2], [0.5], [0.8]])
     high = low.with_columns(pl.col("accuracy") + pl.Series([0.1, 0.11, 0.09]), pl.lit("N").alias("method"))
-    results = tabulate(pl.concat([low, high]), {"G": 0.2}, method_pairs(systems(pl.concat([low, high])), "M"), 0.95)
+    results = tabulate(pl.concat([low, high]), {"G": "abcde"}, method_pairs(systems(pl.concat([low, high])), "M"), 0.95)
     gap = results["differences"][0]["difference"]
     assert (gap["low"], gap["value"], gap["high"]) == pytest.approx(
         (0.1 - 4.3027 * 0.01 / 3**0.5, 0.1, 0.1 + 4.3027 * 0.01 / 3**0.5), abs=1e-4
@@ -299,5 +303,50 @@ def test_a_baseline_is_a_method_or_a_row(found: pl.DataFrame):
 
 
 def test_an_accuracys_interval_stays_within_0_and_1():
-    results = tabulate(values([[0.99], [0.8], [0.97]]), {"G": 0.2}, [], 0.95)
-    assert results["systems"][0]["average"]["high"] == 1.0
+    results = tabulate(values([[0.99], [0.8], [0.97]]), {"G": "abcde"}, [], 0.95)
+    average = results["systems"][0]["average"]
+    assert average["high"] == 1.0
+    assert average["value"] - average["half"] == pytest.approx(average["low"], abs=1e-5)
+    assert f"| {average['value'] * 100:.1f} ± {average['half'] * 100:.1f} |" in markdown(results, "Table")
+
+
+def test_an_average_over_fewer_groups_says_so(found: pl.DataFrame):
+    one = found.filter((pl.col("features") != "pretrained") | (pl.col("group") == "A"))
+    results = tabulate(one, {"A": "abcde", "B": "fghij", "C": "klmno"}, [], 0.95)
+    row = results["systems"][0]
+    assert (row["name"], row["average"]["of_groups"]) == ("M, linear", [1, 3])
+    assert "(1 of 3 groups)" in markdown(results, "Table").split("| M, linear |")[1].splitlines()[0]
+    assert "(1 of 3 groups)" in terminal(results)[2]
+    assert all("of_groups" not in row["average"] for row in results["systems"][1:])
+
+
+def test_groups_that_share_classes_count_as_fewer(found: pl.DataFrame):
+    """Two decks of ten classes, five a hand: four groups that are worth two."""
+    assert independent_groups({"A": "abcde", "B": "fghij"}) == 2
+    assert independent_groups({"A": "abcde", "B": "fghij", "C": "acegi", "D": "bdfhj"}) == 2
+    assert independent_groups({"A": "abcde", "B": "abcdf"}) == 1
+    means = [values([[level]], group=name) for name, level in zip("ABCD", (0.5, 0.6, 0.7, 0.8), strict=True)]
+    spread = over_groups(pl.concat(means), independent=2)[0]
+    assert (spread.freedom, spread.variance) == (1, pytest.approx(np.var([0.5, 0.6, 0.7, 0.8], ddof=1) / 2))
+    assert over_groups(pl.concat(means), independent=1)[0].interval().reason == "the groups share their classes"
+
+
+def test_a_difference_that_is_the_same_everywhere_is_told_so():
+    low, high = values([[0.2], [0.5]]), values([[0.3], [0.6]], method="N")
+    results = tabulate(pl.concat([low, high]), {"G": "abcde"}, method_pairs(systems(pl.concat([low, high])), "M"), 0.95)
+    assert results["differences"][0]["verdict"] == "N, linear above M, linear by 10.0 points in every cell"
+
+
+def test_a_method_chooses_only_where_it_ran():
+    """Mel statistics, which stand beside every method, were once its choice in groups that it never met."""
+    mine = values([[0.9]], group="A").with_columns(folds_accuracy=pl.lit(0.9), folds_certainty=pl.lit(0.9))
+    mel = [values([[0.5]], group=name, features="mel", method="").with_columns(
+        folds_accuracy=pl.lit(0.5), folds_certainty=pl.lit(0.5)) for name in "AB"]  # fmt: skip
+    table = pl.concat([mine, *mel], how="diagonal_relaxed")
+    chosen = choose(table, "M", ["M"], mine.select("group", "draw", "seed"))
+    assert chosen.select("group", "accuracy").rows() == [("A", 0.9)]
+    assert choose(table, "").height == 2
+
+
+def test_a_control_stands_beside_a_method_with_and_in_its_name():
+    assert System("cola and clar", "random", "linear").beside("cola and clar")

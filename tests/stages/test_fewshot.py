@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -205,7 +206,38 @@ def test_what_an_own_set_taught_its_models_is_known_later(tmp_path: Path):
     waves = rendered_waves(tmp_path / "waves", 6, per_origin=2, unlabelled=4)
     again = few_shot(tmp_path / "again", waves, start=str(made.out / "encoder"), draws=1, shots=2,
                      protocol="inductive", query_share=0.4, classifiers=["centroid"], **unset)  # fmt: skip
-    assert "The start was trained on 8 of the 8 queries." in run(again).text
+    assert "The start was trained, without labels, on 8 of the 8 queries" in run(again).text
+    taught = few_shot(tmp_path / "taught", waves, start=str(made.out / "classifier"), draws=1, shots=2,
+                      protocol="inductive", query_share=0.4, classifiers=["centroid"], **unset)  # fmt: skip
+    with pytest.raises(IncompatibleError, match="has learned the labels of recordings that 8 of 8 queries"):
+        run(taught)
+    alone = shutil.copytree(made.out / "encoder", tmp_path / "alone" / "encoder")
+    unknown = few_shot(tmp_path / "unknown", waves, start=str(alone), draws=1, classifiers=["centroid"], **unset)
+    assert "What the start was trained on isn't known here" in run(unknown).text
+
+
+def test_clips_of_origins_that_the_start_has_heard_are_counted_too(tmp_path: Path):
+    """By ids alone, a start trained on the other clips of all the queries' recordings seemed never to have met them."""
+    heard, asked = (rendered_waves(tmp_path / name, 6, per_origin=2) for name in ("heard", "asked"))
+    for place, folder in enumerate((heard, asked)):  # the first clip of each recording, and the second
+        rows = pl.read_parquet(folder / "manifest.parquet")
+        rows.filter(pl.int_range(pl.len()) % 2 == place).write_parquet(folder / "manifest.parquet")
+    made = few_shot(tmp_path / "start", heard, protocol="own", shots=..., draws=..., epochs=1)
+    run(made)
+    unset = dict.fromkeys(("widths", "ssm_layers", "ssm_state", "n_mels", "hop", "crop_seconds"), ...)
+    again = few_shot(tmp_path / "again", asked, start=str(made.out / "encoder"), draws=1, shots=1, support_folds=0,
+                     classifiers=["centroid"], **unset)  # fmt: skip
+    assert "on 0 of the 8 queries, and on other clips of the same origins as 8" in run(again).text
+
+
+def test_a_draw_alone_is_the_draw_among_others(tmp_path: Path):
+    """With a pool that was cut short, what was drawn for a clip once hung on the supports of the other draws."""
+    waves = rendered_waves(tmp_path / "waves", 8)
+    settings = {"protocol": "inductive", "pool_clips": 9, "shots": 2, "epochs": 2, "batch_size": 4}
+    every = few_shot(tmp_path / "every", waves, draws=3, **settings)
+    one = few_shot(tmp_path / "one", waves, draws=3, only_draws=[2, 2], **settings)
+    run(every), run(one)
+    assert answers(one).equals(answers(every).filter(pl.col("draw") == 2))
 
 
 def test_a_sweep_chooses_its_rate_inside_the_support(waves: Path, tmp_path: Path):

@@ -13,6 +13,7 @@ the order of rows, and not on which other draws or groups are made.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 import numpy as np
@@ -96,22 +97,34 @@ class Episode:
     shared: int = 0
 
 
-def table_groups(pairs: Iterable[tuple[str, str]], known: Iterable[str]) -> list[Group]:
-    """Groups from (label, group) pairs, in the order in which groups first occur.
-
-    Labels that no clip has are left out. Raises IncompatibleError for a group of which fewer than two classes have
-    clips.
-    """
-    have, classes = set(known), dict[str, dict[str, None]]()
+def table_groups(pairs: Iterable[tuple[str, str]]) -> list[Group]:
+    """Groups from (label, group) pairs, in the order in which groups first occur."""
+    classes = dict[str, set[str]]()
     for label, group in pairs:
-        classes.setdefault(group, {}).setdefault(label)
-    for name, labels in classes.items():
-        if len(have & labels.keys()) < 2:
+        classes.setdefault(group, set()).add(label)
+    return [Group(name, tuple(sorted(labels))) for name, labels in classes.items()]
+
+
+def check_groups(groups: Iterable[Group], known: Iterable[str]) -> None:
+    """Raises IncompatibleError for a group with a class that no clip has, or of fewer than two classes.
+
+    Left out, a misspelt class would make an easier task without a word.
+    """
+    have = sorted(set(known))
+    for group in groups:
+        for label in group.classes:
+            if label not in have:
+                near = "".join(f" (did you mean {name!r}?)" for name in get_close_matches(label, have, 1))
+                listed = ", ".join(have[:12]) + (" and more" if len(have) > 12 else "")
+                raise IncompatibleError(
+                    f"group {group.name}: no clip of the input is labelled {label!r}{near}; its classes are "
+                    f"{listed or 'none'}. Leave this one out of the group, or choose other groups by --only-groups"
+                )
+        if len(group.classes) < 2:
             raise IncompatibleError(
-                f"group {name} ({', '.join(labels)}): the input has clips of {len(have & labels.keys())} of its "
-                f"classes, and at least two are needed; the input's classes: {', '.join(sorted(have)[:12]) or 'none'}"
+                f"group {group.name} ({', '.join(group.classes) or 'no class'}): at least two classes are needed; the "
+                f"input's classes: {', '.join(have[:12]) or 'none'}"
             )
-    return [Group(name, tuple(sorted(have & labels.keys()))) for name, labels in classes.items()]
 
 
 def random_groups(clips: Clips, ways: int, count: int, least: int, seed: int) -> list[Group]:

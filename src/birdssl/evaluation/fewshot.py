@@ -6,10 +6,11 @@ one where classes have equally many queries, as in P2; so chance is one over the
 
 Within a group, draws and seeds are crossed: each seed's encoder meets the same draws. The variance of the mean is
 estimated from both (`crossed`). Over groups the interval is Student's over the groups' means, with one degree of
-freedom less than groups: what another set of classes would give. All intervals are conditional on the recordings.
+freedom less than groups: what another set of classes would give. Groups that share classes count as fewer
+(`independent_groups`). All intervals are conditional on the recordings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ WORDS = {CHOSEN: "chosen on the support set", FINETUNE: "fine-tuned", "linear": 
          "centroid": "nearest centroid"}  # fmt: skip
 AND = " and "  # between the methods that share a control
 LEVEL = 0.95
+SAME = "the same value in every cell"
 CERTAINTY_DIGITS = 9  # of the mean probability given to the truth: ties shouldn't hang on the order of a sum
 
 # Columns of an answer: one row for each system and clip of a cell.
@@ -69,7 +71,7 @@ class System:
 
     def beside(self, method: str) -> bool:
         """Whether a control stands beside a method: it is nobody's, or one of those that it is named after."""
-        return not self.method or method in self.method.split(AND)
+        return self.method in ("", method) or method in self.method.split(AND)
 
     def words(self) -> str:
         """As a table's row names it: "AcousticSSM1 + mel statistics, linear"."""
@@ -108,7 +110,7 @@ class Spread:
         if self.variance is None:
             return Interval(self.mean, None, None, self.reason)
         if self.variance < 1e-24:
-            return Interval(self.mean, None, None, "the same value in every cell")
+            return Interval(self.mean, None, None, SAME)
         half = float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.variance**0.5
         return Interval(self.mean, self.mean - half, self.mean + half)
 
@@ -117,7 +119,8 @@ def cells(answers: pl.DataFrame, method: str, controls: str = "") -> pl.DataFram
     """A row for each system and cell of a run, pretrained ones named `method`, the others `controls`.
 
     Columns of SYSTEM and CELL, then `accuracy`, `queries` (how many), `asked` (a number that is the same for the same
-    queries), `folds_accuracy` and `folds_certainty`; null where there are none.
+    queries, or for the same support where there are none), `folds_accuracy` and `folds_certainty`; null where there are
+    none.
     """
     keys = ["features", "classifier", *CELL]
     right = (pl.col("truth") == pl.col("predicted")).cast(pl.Float64)
@@ -131,21 +134,22 @@ def cells(answers: pl.DataFrame, method: str, controls: str = "") -> pl.DataFram
         *keys, pl.col("recall").alias("accuracy"), pl.col("clips").cast(pl.Int64).alias("queries"), "asked"
     )
     inside = both.filter(pl.col("part") == FOLDS).select(
-        *keys, pl.col("recall").alias("folds_accuracy"), pl.col("certainty").alias("folds_certainty")
-    )
-    found = asked.join(inside, on=keys, how="full", coalesce=True)
+        *keys, pl.col("recall").alias("folds_accuracy"), pl.col("certainty").alias("folds_certainty"),
+        pl.col("asked").alias("learned"))  # fmt: skip
+    found = asked.join(inside, on=keys, how="full", coalesce=True).with_columns(pl.coalesce("asked", "learned"))
     pretrained = pl.col("features").str.contains(PRETRAINED, literal=True)
     name = pl.when(pretrained).then(pl.lit(method)).otherwise(pl.lit(controls))
     return found.select(name.alias("method"), *keys, "accuracy", "queries", "asked", "folds_accuracy",
                         "folds_certainty").sort(*SYSTEM, *CELL)  # fmt: skip
 
 
-def best_inside(found: pl.DataFrame, among: Sequence[str] = ()) -> pl.DataFrame:
+def best_inside(found: pl.DataFrame, among: Sequence[str] = (), where: pl.DataFrame | None = None) -> pl.DataFrame:
     """In each cell the row of the system that did best inside the support.
 
     Never looks at queries: by `folds_accuracy`, ties by the mean probability given to the truth, then by name. Random
-    starts are controls and stand for no choice. `among` names methods; all where it's empty. Systems that weren't tried
-    inside the support are passed over; no rows where none was.
+    starts are controls and stand for no choice. `among` names methods; all where it's empty. `where` are the
+    cells (CELL) in which there is a choice; all by default. Systems that weren't tried inside the support are passed
+    over; no rows where none was.
     """
     candidates = found.filter(
         ~pl.col("features").str.starts_with(RANDOM)
@@ -156,6 +160,8 @@ def best_inside(found: pl.DataFrame, among: Sequence[str] = ()) -> pl.DataFrame:
         names = candidates["method"].unique().to_list()
         allowed = [name for name in names if not name or set(among) & {name, *name.split(AND)}]
         candidates = candidates.filter(pl.col("method").is_in(allowed))
+    if where is not None:
+        candidates = candidates.join(where, on=CELL, how="semi")
     ordered = candidates.sort(
         [*CELL, "folds_accuracy", "folds_certainty", *SYSTEM],
         descending=[False] * len(CELL) + [True, True] + [False] * len(SYSTEM),
@@ -163,9 +169,11 @@ def best_inside(found: pl.DataFrame, among: Sequence[str] = ()) -> pl.DataFrame:
     return ordered.group_by(CELL, maintain_order=True).first().select(found.columns)
 
 
-def choose(found: pl.DataFrame, method: str, among: Sequence[str] = ()) -> pl.DataFrame:
+def choose(
+    found: pl.DataFrame, method: str, among: Sequence[str] = (), where: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """What `best_inside` finds, as one more system of the name `method`, with `choice` the words of what was chosen."""
-    rows = best_inside(found, among)
+    rows = best_inside(found, among, where)
     words = [System(*row).words() for row in rows.select(SYSTEM).iter_rows()]
     return rows.with_columns(
         pl.lit(method).alias("method"),
@@ -249,22 +257,42 @@ def crossed(values: Floats) -> Spread:
 
 
 def of_group(found: pl.DataFrame, column: str = "accuracy") -> Spread:
-    """One group's values of one system, as `crossed` has them; draws that lack a seed are left out of the spread."""
+    """One group's values of one system, as `crossed` has them; the mean alone where draws lack some of the seeds."""
     table = found.pivot(on="seed", index="draw", values=column).sort("draw").drop("draw")
-    whole = table.drop_nulls()
-    if whole.is_empty():
-        return Spread(float(found[column].mean()), None, 0, "no draw has every seed")  # type: ignore[arg-type]
-    return crossed(whole.to_numpy())
+    if table.drop_nulls().height < table.height:
+        return Spread(float(found[column].mean()), None, 0, "some draws lack a seed")  # type: ignore[arg-type]
+    return crossed(table.to_numpy())
 
 
-def over_groups(found: pl.DataFrame, column: str = "accuracy") -> tuple[Spread, dict[str, Spread]]:
-    """The mean of the groups' means, and each group's own. With one group, both are the same."""
+def independent_groups(groups: Mapping[str, Sequence[str]]) -> int:
+    """How many groups of other classes these are worth: all of them where no class is in two.
+
+    Classes that are dealt again and again (--groups random:N) make ever more groups and no new classes; as many groups
+    count as the classes would fill once.
+    """
+    if not groups:
+        return 0
+    distinct = {label for classes in groups.values() for label in classes}
+    return min(len(groups), len(distinct) * len(groups) // sum(map(len, groups.values())))
+
+
+def over_groups(
+    found: pl.DataFrame, column: str = "accuracy", independent: int | None = None
+) -> tuple[Spread, dict[str, Spread]]:
+    """The mean of the groups' means, and each group's own. With one group, both are the same.
+
+    `independent` is what the groups are worth (`independent_groups`), all of them by default: the variance of the mean
+    is that of so many groups.
+    """
     names = found["group"].unique(maintain_order=True).to_list()
     each = {str(name): of_group(found.filter(pl.col("group") == name), column) for name in names}
     means = np.array([spread.mean for spread in each.values()])
     if len(means) == 1:
         return next(iter(each.values())), each
-    return Spread(float(means.mean()), float(means.var(ddof=1)) / len(means), len(means) - 1), each
+    worth = len(means) if independent is None else min(independent, len(means))
+    if worth < 2:
+        return Spread(float(means.mean()), None, 0, "the groups share their classes"), each
+    return Spread(float(means.mean()), float(means.var(ddof=1)) / worth, worth - 1), each
 
 
 def gaps(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:

@@ -8,6 +8,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -18,10 +19,12 @@ from birdssl.evaluation.fewshot import (
     MEL,
     PRETRAINED,
     RANDOM,
+    SAME,
     SYSTEM,
     Spread,
     System,
     gaps,
+    independent_groups,
     of_system,
     over_groups,
     systems,
@@ -36,9 +39,18 @@ DIGITS = 6
 PLUS_MINUS = r" \pm "  # in LaTeX
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """How intervals are made: their level, what the groups are worth (`independent_groups`), and how many there are."""
+
+    level: float
+    independent: int
+    groups: int
+
+
 def tabulate(
     found: pl.DataFrame,
-    chance: Mapping[str, float],
+    groups: Mapping[str, Sequence[str]],
     pairs: Sequence[tuple[System, System]],
     level: float,
     column: str = "accuracy",
@@ -47,22 +59,25 @@ def tabulate(
 ) -> dict[str, Any]:
     """All rows and differences as JSON values.
 
-    `found` are cells (`birdssl.evaluation.fewshot.cells`), `chance` is each group's, `absent` names systems without
-    weights: they get a row that says so. `column` may be `folds_accuracy`, where there are no queries. Groups in
-    `apart` count neither in averages nor in differences.
+    `found` are cells (`birdssl.evaluation.fewshot.cells`), `groups` the classes of each group, `absent` names systems
+    without weights: they get a row that says so. `column` may be `folds_accuracy`, where there are no queries. Groups
+    in `apart` count neither in averages nor in differences.
     """
-    rows = [_row(system, of_system(found, system), level, column, apart) for system in systems(found)]
-    counted = [value for group, value in chance.items() if group not in apart]
-    found = found.filter(~pl.col("group").is_in(list(apart)))
+    counted = {name: classes for name, classes in groups.items() if name not in apart}
+    doubt = Doubt(level, independent_groups(counted), len(counted))
+    rows = [_row(system, of_system(found, system), doubt, column, apart) for system in systems(found)]
+    chance = {name: 1 / len(classes) for name, classes in groups.items()}
+    found = found.filter(pl.col("group").is_in(list(counted)))
     return {
         "level": level,
         "score": column,
-        "groups": list(chance),
+        "groups": list(groups),
+        "independent_groups": doubt.independent,
         "apart": list(apart),
-        "chance": {AVERAGE: round(sum(counted) / len(counted), DIGITS), **chance},
+        "chance": {AVERAGE: round(sum(chance[name] for name in counted) / len(counted), DIGITS), **chance},
         "systems": [row for row in rows if row is not None],
         "absent": [{"name": name, "why": NOT_AT_HAND} for name in absent],
-        "differences": [_difference(found, first, second, level) for first, second in pairs],
+        "differences": [_difference(found, first, second, doubt) for first, second in pairs],
     }
 
 
@@ -101,23 +116,24 @@ def method_pairs(known: Sequence[System], baseline: str) -> list[tuple[System, S
     ]
 
 
-def _row(system: System, mine: pl.DataFrame, level: float, column: str, apart: Sequence[str]) -> dict[str, Any] | None:
+def _row(system: System, mine: pl.DataFrame, doubt: Doubt, column: str, apart: Sequence[str]) -> dict[str, Any] | None:
     mine = mine.drop_nulls(column)
     if mine.is_empty():
         return None
     counted = mine.filter(~pl.col("group").is_in(list(apart)))
-    average = (
-        Spread(math.nan, None, 0, "no group that counts") if counted.is_empty() else over_groups(counted, column)[0]
-    )
+    average = Spread(math.nan, None, 0, "no group that counts")
+    if not counted.is_empty():
+        average = over_groups(counted, column, doubt.independent)[0]
     each = over_groups(mine, column)[1]
+    has = counted["group"].n_unique()
     inside = mine["folds_accuracy"].mean()
     row = {
         "name": system.words(),
         **vars(system),
         "control": system.control,
         "cells": mine.height,
-        AVERAGE: _share(average, level),
-        "groups": {group: _share(spread, level) for group, spread in each.items()},
+        AVERAGE: _share(average, doubt.level) | ({} if has == doubt.groups else {"of_groups": [has, doubt.groups]}),
+        "groups": {group: _share(spread, doubt.level) for group, spread in each.items()},
         "inside_support": None if inside is None else round(float(inside), DIGITS),  # type: ignore[arg-type]
     }
     if system.classifier == CHOSEN:
@@ -127,24 +143,33 @@ def _row(system: System, mine: pl.DataFrame, level: float, column: str, apart: S
 
 
 def _share(spread: Spread, level: float) -> dict[str, Any]:
-    """An accuracy with its interval; what lies outside of 0 to 1 is cut off, as no accuracy lies there."""
+    """An accuracy with its interval, of which what lies outside of 0 to 1 is cut off, as no accuracy lies there.
+
+    `half` is half of the interval's width before that: what a table writes behind ±.
+    """
     found = spread.interval(level)
     if found.low is None or found.high is None:
         return interval(found)
-    return interval(Interval(found.estimate, max(found.low, 0.0), min(found.high, 1.0)))
+    half = round((found.high - found.low) / 2, DIGITS)
+    return {**interval(Interval(found.estimate, max(found.low, 0.0), min(found.high, 1.0))), "half": half}
 
 
-def _difference(found: pl.DataFrame, first: System, second: System, level: float) -> dict[str, Any]:
+def _difference(found: pl.DataFrame, first: System, second: System, doubt: Doubt) -> dict[str, Any]:
     base = {"first": first.words(), "second": second.words(), "features": first.features}
     cells = gaps(of_system(found, first), of_system(found, second))
     if cells.is_empty():
         return {**base, "cells": 0, "difference": None,
                 "verdict": f"{first.words()} and {second.words()} share no cell"}  # fmt: skip
-    gap = over_groups(cells, "gap")[0].interval(level)
+    gap = over_groups(cells, "gap", doubt.independent)[0].interval(doubt.level)
     return {**base, "cells": cells.height, "difference": interval(gap), "verdict": _in_words(base, gap)}
 
 
 def _in_words(base: dict[str, str], gap: Interval) -> str:
+    if gap.low is None and gap.reason == SAME:
+        way = "above" if gap.estimate > 0 else "below"
+        if gap.estimate:
+            return f"{base['first']} {way} {base['second']} by {abs(gap.estimate) * 100:.1f} points in every cell"
+        return f"no difference shown between {base['first']} and {base['second']}: the same score in every cell"
     if gap.low is None:
         return f"too little to tell {base['first']} from {base['second']}: {gap.reason}"
     return verdict(base["first"], base["second"], gap)
@@ -159,8 +184,9 @@ def long_csv(results: Mapping[str, Any]) -> str:
         out.writerow(["chance", "", "", "", group, value, "", "", ""])
     for row in results["systems"]:
         for group, found in _columns(row):
+            note = f"{found.get('why_no_interval', '')}{_part(found)}".strip()
             out.writerow([row["name"], row["method"], row["features"], row["classifier"], group, found["value"],
-                          found["low"], found["high"], found.get("why_no_interval", "")])  # fmt: skip
+                          found["low"], found["high"], note])  # fmt: skip
     for row in results["absent"]:
         out.writerow([row["name"], row["name"], "", "", AVERAGE, "", "", "", row["why"]])
     return text.getvalue()
@@ -182,10 +208,12 @@ def markdown(results: Mapping[str, Any], title: str, notes: Iterable[str] = ()) 
     lines = [
         f"# {title}",
         "",
-        f"Accuracy in per cent with {results['level'] * 100:g} % intervals (± half the width).",
+        f"Accuracy in per cent with {results['level'] * 100:g} % intervals (± half the width, also where that leads "
+        "beyond 0 or 100).",
         "",
     ]
-    lines += [f"| system | {' | '.join([*groups, AVERAGE])} |", "|---" * (len(groups) + 2) + "|"]
+    heads = [name.replace("|", "/") for name in groups]
+    lines += [f"| system | {' | '.join([*heads, AVERAGE])} |", "|---" * (len(groups) + 2) + "|"]
     for name, values in _lines(results, lambda found: _plus_minus(found, " ± ")):
         lines.append(f"| {name.replace('|', '/')} | {' | '.join(values)} |")
     for heading, sentences in (("Differences", [item["verdict"] for item in results["differences"]]),
@@ -203,7 +231,7 @@ def terminal(results: Mapping[str, Any]) -> list[str]:
     for row in results["systems"]:
         found = row[AVERAGE]
         span = "none" if found["low"] is None else f"{found['low'] * 100:.1f} to {found['high'] * 100:.1f} %"
-        value = "" if found["value"] is None else f"{found['value'] * 100:.1f} %"
+        value = "" if found["value"] is None else f"{found['value'] * 100:.1f} %{_part(found)}"
         lines.append((row["name"], value, span, str(row["cells"])))
     lines += [(row["name"], row["why"], "", "") for row in results["absent"]]
     widths = [max(len(line[column]) for line in lines) for column in range(4)]
@@ -235,7 +263,7 @@ def _lines(results: Mapping[str, Any], written: Any) -> Iterable[tuple[str, list
     yield "chance", [f"{results['chance'][group] * 100:.1f}" for group in order]
     for row in results["systems"]:
         found = dict(_columns(row))
-        yield row["name"], [written(found[group]) if group in found else "" for group in order]
+        yield row["name"], [written(found[group]) + _part(found[group]) if group in found else "" for group in order]
     for row in results["absent"]:
         yield row["name"], [*[""] * len(results["groups"]), row["why"]]
 
@@ -244,7 +272,12 @@ def _plus_minus(found: Mapping[str, Any], sign: str) -> str:
     if found["value"] is None:
         return ""
     value = f"{found['value'] * 100:.1f}"
-    return value if found["low"] is None else f"{value}{sign}{(found['high'] - found['low']) * 50:.1f}"
+    return value if found["low"] is None else f"{value}{sign}{found['half'] * 100:.1f}"
+
+
+def _part(found: Mapping[str, Any]) -> str:
+    """Behind an average that isn't over all groups: over how many."""
+    return f" ({found['of_groups'][0]} of {found['of_groups'][1]} groups)" if "of_groups" in found else ""
 
 
 def _escaped(name: str) -> str:

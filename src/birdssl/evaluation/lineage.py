@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -71,6 +72,35 @@ def taught_by(run: Artifact) -> pl.DataFrame:
         return run.manifest().select("id", "origin").unique("id", maintain_order=True)
     found = learned_from(run)
     return found if run.verb == FINETUNE else found.clear()
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a model has learned from, with all models that it started from.
+
+    Attributes:
+        ids, origins: of all clips.
+        taught_origins: of the clips whose labels were learned.
+        known: False where no training run stands beside the model any more, so that nothing of this is known.
+    """
+
+    ids: frozenset[str]
+    origins: frozenset[str]
+    taught_origins: frozenset[str]
+    known: bool
+
+
+def past(folder: Path, head: bool) -> Past:
+    """What the model in `folder` has learned from, as far as its runs are still there.
+
+    `head` says whether it has one: few-shot's bare encoder was pretrained without labels, its classifier wasn't.
+    """
+    runs = list(training_runs(folder))
+    heard = [learned_from(run) for run in runs]
+    taught = [taught_by(run) for place, run in enumerate(runs) if place > 0 or head or run.verb != FEWSHOT]
+    ids, origins = ({value for rows in heard for value in rows[name]} for name in ("id", "origin"))
+    labelled = {value for rows in taught for value in rows["origin"]}
+    return Past(frozenset(ids), frozenset(origins), frozenset(labelled), bool(runs))
 
 
 def _pools(run: Artifact) -> Iterator[pl.DataFrame]:

@@ -127,7 +127,7 @@ class FewshotSettings(OptimisationSettings, FrontendSettings, NetworkSettings, O
     @property
     def draw_numbers(self) -> list[int]:
         """Draws to run, from 0."""
-        return [0] if self.protocol == "own" else sorted(self.only_draws or range(self.draws))
+        return [0] if self.protocol == "own" else sorted(set(self.only_draws) or range(self.draws))
 
     @property
     def rates(self) -> list[float]:
@@ -193,6 +193,11 @@ class FewshotSettings(OptimisationSettings, FrontendSettings, NetworkSettings, O
             raise ValueError("--sweep and --finetune-rate exclude each other; give one of them")
         if self.support_folds < 2:
             raise ValueError("--sweep chooses by --support-folds inside the support; give 2 or more")
+        if self.shots < 2 and self.protocol != "own":
+            raise ValueError(
+                "--sweep chooses by folds inside the support, and --shots 1 leaves nothing to ask about; give 2 shots "
+                "or more, or --finetune-rate"
+            )
         low, high, count = _sweep(self.sweep)
         if not 0 < low < high or count < 2:
             raise ValueError(f"--sweep {self.sweep!r}: write LOW:HIGH or LOW:HIGH:COUNT, 0 < LOW < HIGH, COUNT from 2")

@@ -38,6 +38,7 @@ from birdssl.stages.fewshot_tables import TABLES, told, write_tables
 
 log = logging.getLogger(__name__)
 
+DRAWN_BY = ("shots", "seed", "disjoint_origins", "query_share", "support_folds")
 SCHEMA: dict[str, Any] = {
     "method": pl.String,
     "features": pl.String,
@@ -85,12 +86,13 @@ class Compare(Stage[CompareSettings]):
         self.methods = list(dict.fromkeys(names))
         self._check_baseline()
         self.protocol = _shared_protocol(runs)
+        _check_draws(runs)
         self.groups = _shared_groups(runs)
         for name in self.settings.apart:
             if name not in self.groups:
                 log.warning("--apart %s: there is no such group; there are %s", name, ", ".join(self.groups))
         if set(self.groups) <= set(self.settings.apart):
-            raise UsageError(f"--apart names every group ({', '.join(self.groups)}); leave one for the average")
+            log.warning("--apart names every group there is (%s), so they are averaged", ", ".join(self.groups))
         return [Unit(f"{number:02d}-{run.path.resolve().name}", f"{run.digest} {name}", Entry(run.path, name),
                      run.counts.get("rows", 0))
                 for number, (run, name) in enumerate(zip(runs, names, strict=True))]  # fmt: skip
@@ -116,21 +118,28 @@ class Compare(Stage[CompareSettings]):
 
     def finish(self, manifest: pl.LazyFrame) -> dict[str, Any]:
         """Merge controls, choose inside the supports, and write the tables."""
-        found = merge_controls(_whole(manifest.collect(), self.methods))
-        chosen = [choose(found, method, [method]) for method in self.methods]
+        whole = _whole(manifest.collect(), self.methods)
+        found = merge_controls(whole)
+        chosen = [choose(found, method, [method], whole.filter(pl.col("method") == method).select(CELL).unique())
+                  for method in self.methods]  # fmt: skip
         chosen += [choose(found, "")] if len(self.methods) > 1 else []
         shown = self._shown(found)
         table = pl.concat([shown, *chosen], how="diagonal")
         known = systems(table)
         pairs = [] if self.protocol == "own" else own_pairs(known)
-        if self.settings.baseline is not None:
-            pairs += [pair for pair in method_pairs(known, self.settings.baseline) if pair not in pairs]
+        baseline = self.settings.baseline
+        against = [] if baseline is None else method_pairs(known, baseline)
+        pairs += [pair for pair in against if pair not in pairs]
         score = "folds_accuracy" if self.protocol == "own" else "accuracy"
-        chance = {name: 1 / len(classes) for name, classes in self.groups.items()}
         absent = [name for name in self.settings.expected if name not in self.methods]
-        results = tabulate(table, chance, pairs, self.settings.level, score, absent, self.settings.apart)
+        apart = self.settings.apart if set(self.groups) - set(self.settings.apart) else []
+        results = tabulate(table, self.groups, pairs, self.settings.level, score, absent, apart)
         results |= {"protocol": self.protocol, "methods": self.methods}
         results["notes"] = self._notes(results)
+        if baseline is not None and not against:
+            names = ", ".join(system.words() for system in known if system.control)
+            results["notes"].append(f"Nothing is told from the baseline {baseline!r}: no row has that name; controls "
+                                    f"are called {names}.")  # fmt: skip
         return write_tables(self.out, results, f"{len(self.methods)} methods, --protocol {self.protocol}")
 
     def _shown(self, found: pl.DataFrame) -> pl.DataFrame:
@@ -179,6 +188,19 @@ def _shared_protocol(runs: Sequence[Artifact]) -> str:
         (one, first), (other, second) = list(found.items())[:2]
         raise IncompatibleError(f"{first} is of --protocol {one} and {second} of {other}; compare runs of one protocol")
     return next(iter(found))
+
+
+def _check_draws(runs: Sequence[Artifact]) -> None:
+    """Draws are paired by their number, so what they are drawn by must be the same."""
+    for name in DRAWN_BY:
+        first, *others = runs
+        for run in others:
+            one, other = first.settings.get(name), run.settings.get(name)
+            if one != other:
+                raise IncompatibleError(
+                    f"{first.path} was made with {FewshotSettings.flag(name)} {one!r} and {run.path} with {other!r}: "
+                    "their draws aren't the same clips; compare runs that agree"
+                )
 
 
 def _shared_groups(runs: Sequence[Artifact]) -> dict[str, list[str]]:

@@ -27,6 +27,8 @@ from birdssl.artifacts.episodes import (
     Episode,
     EpisodePlan,
     Group,
+    Positions,
+    check_groups,
     choose_groups,
     draw_episode,
     random_groups,
@@ -38,7 +40,7 @@ from birdssl.artifacts.text_tables import column, read_rows
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.evaluation.fewshot import ANSWERS, PRETRAINED, SYSTEM, System, best_inside, cells, choose, systems
 from birdssl.evaluation.fewshot_table import own_pairs, tabulate
-from birdssl.evaluation.lineage import learned_from, training_runs
+from birdssl.evaluation.lineage import Past, past
 from birdssl.settings.fewshot import NONE, PRETRAIN, PUBLISHED, FewshotSettings
 from birdssl.stages.clip_table import merged_facts, recording_contents, remove_strays
 from birdssl.stages.contract import Result, Source, Stage, Unit, relative
@@ -91,10 +93,9 @@ class Fewshot(Stage[FewshotSettings]):
         return None if self.model is None else load_model(self.model)
 
     @cached_property
-    def heard(self) -> set[str]:
-        """Clips that the model to start from was trained on, as far as its runs are still there."""
-        runs = [] if self.model is None else training_runs(self.model)
-        return {clip for run in runs for clip in learned_from(run)["id"]}
+    def past(self) -> Past | None:
+        """What the model to start from has learned from; None where there is no such model."""
+        return None if self.model is None or self.started is None else past(self.model, self.started.head is not None)
 
     @property
     def encoder_name(self) -> str:
@@ -143,6 +144,7 @@ class Fewshot(Stage[FewshotSettings]):
         rows = self._rows()
         clips = Clips(*(tuple(rows[name].to_list()) for name in ("id", "truth", "origin")))
         self.groups = choose_groups(self._groups(clips), settings.only_groups)
+        check_groups(self.groups, filter(None, clips.labels))
         if settings.protocol == "own" and len(self.groups) > 1:
             raise UsageError(
                 f"--protocol own learns one group's classes, and there are {len(self.groups)} groups; choose one by "
@@ -151,7 +153,9 @@ class Fewshot(Stage[FewshotSettings]):
         self.frontend = self._frontend()
         self._check_method()
         contents = recording_contents(artifacts)
-        units = [self._unit(cell, contents) for cell in self._cells(rows, clips)]
+        cells_ = self._cells(rows, clips)
+        self._check_start(cells_)
+        units = [self._unit(cell, contents) for cell in cells_]
         self.keys = [unit.key for unit in units]
         if not units:
             raise NoInputError(f"{self.inputs[0]}: no group to run")
@@ -186,18 +190,17 @@ class Fewshot(Stage[FewshotSettings]):
 
     def _groups(self, clips: Clips) -> list[Group]:
         settings = self.settings
-        known = {label for label in clips.labels if label}
         if settings.group:
             given = [text.partition("=") for text in settings.group]
             pairs = [(label.strip(), name.strip()) for name, _, labels in given for label in labels.split(",")]
-            return table_groups([pair for pair in pairs if pair[0]], known)
+            return table_groups([pair for pair in pairs if pair[0]])
         if settings.random_groups is not None:
-            least = settings.shots + 1
+            least = 2 if settings.protocol == "own" else settings.shots + 1
             return random_groups(clips, settings.ways, settings.random_groups, least, settings.seed)
         if self._groups_table is not None:
-            return table_groups(_pairs(self._groups_table), known)
+            return table_groups(_pairs(self._groups_table))
         assert settings.every_class is not None
-        return table_groups([(label, settings.every_class) for label in sorted(known)], known)
+        return [Group(settings.every_class, tuple(sorted({label for label in clips.labels if label})))]
 
     def _frontend(self) -> Frontend:
         if self.started is None:
@@ -226,12 +229,13 @@ class Fewshot(Stage[FewshotSettings]):
             shared = [[episode] for episode in episodes] if settings.protocol == "paper" else [episodes]
             for together in shared:
                 for seed in range(settings.pretraining_seeds):
-                    found.append(self._cell(rows, group, seed, together))
+                    found.append(self._cell(rows, clips.of(group.classes), seed, together))
         return found
 
-    def _cell(self, rows: pl.DataFrame, group: Group, seed: int, episodes: list[Episode]) -> Cell:
-        parts = [part for episode in episodes for part in (episode.support, episode.query, episode.pool)]
-        places = np.unique(np.concatenate(parts))
+    def _cell(self, rows: pl.DataFrame, theirs: Positions, seed: int, episodes: list[Episode]) -> Cell:
+        """`theirs` are all clips of the group, so that what is drawn for a clip doesn't hang on which draws are run."""
+        group = episodes[0].group
+        places = np.unique(np.concatenate([theirs, *(episode.pool for episode in episodes)]))
         own = []
         for episode in episodes:
             moved = {part: np.searchsorted(places, getattr(episode, part)) for part in ("support", "query", "pool")}
@@ -274,13 +278,35 @@ class Fewshot(Stage[FewshotSettings]):
             work = CellWork(unit.payload, settings, self.data, self.started, self.frontend, session, scratch)
             rows, noted = work.run()
             for draw, episode in zip(noted["draws"], unit.payload.episodes, strict=True):
-                asked = unit.payload.rows[episode.query]["id"].to_list()
-                draw["heard"] = sum(clip in self.heard for clip in asked)
+                draw |= self._met(unit.payload.rows[episode.query])
             if settings.protocol == "own" and settings.start != NONE and unit.payload.seed == 0:
                 noted["kept"] = self._keep(work, rows, noted)
         shutil.rmtree(scratch, ignore_errors=True)  # a checkpoint of each of many cells would fill a disk
         write_json(self.out / CELLS / f"{unit.key}.json", noted)
         return Result(rows)
+
+    def _met(self, queries: pl.DataFrame) -> dict[str, Any]:
+        """How many queries the start was trained on, and how many more by other clips of their origins."""
+        if self.past is None:
+            return {}
+        heard = queries["id"].is_in(list(self.past.ids))
+        near = queries["origin"].is_in(list(self.past.origins)) & ~heard
+        return {"heard": int(heard.sum()), "heard_origins": int(near.sum()), "history": self.past.known}
+
+    def _check_start(self, cells: Sequence[Cell]) -> None:
+        """A start that has learned the queries' labels, or those of their recordings, would answer from memory."""
+        if self.past is None:
+            return
+        for cell in cells:
+            for episode in cell.episodes:
+                queries = cell.rows[episode.query]
+                count = int(queries["origin"].is_in(list(self.past.taught_origins)).sum())
+                if count:
+                    raise IncompatibleError(
+                        f"--start {self.model} has learned the labels of recordings that {count} of {len(queries)} "
+                        f"queries of group {cell.group.name} come from, so it would answer from memory; start from an "
+                        "encoder that was pretrained without labels, or ask about other recordings"
+                    )
 
     def _keep(self, work: CellWork, rows: pl.DataFrame, noted: dict[str, Any]) -> str | None:
         """Save the encoder, and with it the best classifier that runs on raw recordings; returns that one's words.
@@ -317,8 +343,8 @@ class Fewshot(Stage[FewshotSettings]):
         found = cells(manifest.collect(), self.method)
         found = pl.concat([found, choose(found, "")], how="diagonal")
         column_ = "folds_accuracy" if settings.protocol == "own" else "accuracy"
-        chance = {group.name: 1 / len(group.classes) for group in self.groups}
-        results = tabulate(found, chance, [] if settings.protocol == "own" else own_pairs(systems(found)),
+        groups = {group.name: group.classes for group in self.groups}
+        results = tabulate(found, groups, [] if settings.protocol == "own" else own_pairs(systems(found)),
                            settings.level, column_)  # fmt: skip
         paths = [self.out / CELLS / f"{key}.json" for key in self.keys]
         remove_strays(self.out / CELLS, set(paths))
@@ -338,7 +364,10 @@ def _pairs(path: Path) -> Sequence[tuple[str, str]]:
         raise NoInputError(f"--groups {path}: no such table; give all, random:N, or a CSV with columns label and group")
     rows, head = read_rows(path, ",")
     label, group = column(path, head, "label"), column(path, head, "group")
-    return [(row[label].strip(), row[group].strip()) for _, row in rows if row[label].strip() and row[group].strip()]
+    found = [(row[label].strip(), row[group].strip()) for _, row in rows if row[label].strip() and row[group].strip()]
+    if not found:
+        raise NoInputError(f"--groups {path}: no row with a label and a group; write one for each class")
+    return found
 
 
 def _slug(name: str) -> str:

@@ -15,7 +15,7 @@ def notes(settings: FewshotSettings, results: dict[str, Any], told: Sequence[dic
     draws = [draw for cell in told for draw in cell.get("draws", [])]
     return [
         *_protocol(settings, draws),
-        *_intervals(settings, results),
+        *_intervals(settings, results, draws),
         *_origins(draws),
         *_pretraining(settings, told),
         *_choice(settings, results, draws),
@@ -25,21 +25,34 @@ def notes(settings: FewshotSettings, results: dict[str, Any], told: Sequence[dic
 
 
 def _protocol(settings: FewshotSettings, draws: Sequence[dict[str, Any]]) -> list[str]:
-    heard = sum(draw.get("heard", 0) for draw in draws)
-    if heard:
-        return [f"The start was trained on {heard} of the {sum(draw['queries'] for draw in draws)} queries."]
+    queries, found = sum(draw["queries"] for draw in draws), []
+    heard, near = (sum(draw.get(name, 0) for draw in draws) for name in ("heard", "heard_origins"))
+    if heard or near:
+        found.append(
+            f"The start was trained, without labels, on {heard} of the {queries} queries, and on other clips of the "
+            f"same origins as {near}; on recordings that it never met it may do less well."
+        )
+    if any(draw.get("history") is False for draw in draws):
+        found.append("What the start was trained on isn't known here, so it may have met the queries, or their labels.")
     if settings.protocol == "own":
-        return ["Scores are of folds inside the labelled clips; other recordings may be harder."]
+        found.append("Scores are of folds inside the labelled clips; other recordings may be harder.")
     if settings.protocol == "paper" and settings.start == PRETRAIN:
-        return ["Transductive, as in the paper: the encoder was pretrained, without labels, on the queries themselves."]
-    return []
+        found.append(
+            "Transductive, as in the paper: the encoder was pretrained, without labels, on the queries themselves."
+        )
+    return found
 
 
-def _intervals(settings: FewshotSettings, results: dict[str, Any]) -> list[str]:
-    found = []
-    if len(results["groups"]) > 1:
+def _intervals(settings: FewshotSettings, results: dict[str, Any], draws: Sequence[dict[str, Any]]) -> list[str]:
+    found, groups, worth = [], len(results["groups"]) - len(results["apart"]), results["independent_groups"]
+    if groups > 1 and worth == groups:
         found.append("The average's interval is over groups: what other groups of classes would give.")
-    if settings.protocol != "own" and len(settings.draw_numbers) > 1:
+    elif groups > 1:
+        found.append(
+            f"The {groups} groups share classes and are worth {worth} of other classes: "
+            + ("the average's interval counts them as so many." if worth > 1 else "too few for the average's interval.")
+        )
+    if settings.protocol != "own" and len({draw["draw"] for draw in draws}) > 1:
         found.append("Within a group, intervals are over draws of the support and pretraining seeds.")
     if settings.start == PRETRAIN and settings.pretraining_seeds == 1:
         found.append("One pretraining seed: no interval within a group holds what another seed would give.")
@@ -89,7 +102,8 @@ def _choice(settings: FewshotSettings, results: dict[str, Any], draws: Sequence[
                     "own score flatters a little."
                 )
             else:
-                found.append(f"Chosen on the support set: {first[0]} in {first[1]} of {row['cells']} cells{rest}.")
+                name = row["name"] if row["method"] else row["name"].capitalize()
+                found.append(f"{name}: {first[0]} in {first[1]} of {row['cells']} cells{rest}.")
     lonely = sorted({label for draw in draws for label in draw["single_origin_classes"]})
     if lonely and settings.support_folds:
         found.append(

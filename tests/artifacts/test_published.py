@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import datetime
 import pickle
 import sys
 import types
@@ -159,6 +160,37 @@ def test_files_cut_short(tmp_path: Path, kept: float, new: bool) -> None:
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
     with pytest.raises(IncompatibleError, match=r"w\.pth"):
         published_weights(path)
+
+
+@pytest.mark.parametrize("kind", [int, str, float, bool, dict, list, tuple, collections.defaultdict])
+@pytest.mark.parametrize("new", [True, False])
+def test_types_that_settings_refer_to_are_read_past(tmp_path: Path, kind: type, new: bool) -> None:
+    """omegaconf keeps the type of its elements, and `int` is `__builtin__ long` in a file."""
+    torch.save({"model": WEIGHTS, "cfg": {"type": kind}}, tmp_path / "w.pt", _use_new_zipfile_serialization=new)
+    assert same(published_weights(tmp_path / "w.pt"))
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_lightnings_settings_are_read_as_a_dictionary(
+    tmp_path: Path, new: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "pytorch_lightning.utilities.parsing"
+    attributes = type("AttributeDict", (dict,), {"__module__": name})
+    with monkeypatch.context() as patch:  # Lightning isn't there where the file is read
+        for module in ("pytorch_lightning", "pytorch_lightning.utilities", name):
+            patch.setitem(sys.modules, module, types.ModuleType(module))
+        patch.setattr(sys.modules[name], "AttributeDict", attributes, raising=False)
+        content = {"state_dict": WEIGHTS, "hyper_parameters": attributes(rate=1.0, name="x")}
+        torch.save(content, tmp_path / "w.ckpt", _use_new_zipfile_serialization=new)
+    assert same(published_weights(tmp_path / "w.ckpt"))
+
+
+def test_what_a_refused_file_names_is_said_in_plain_letters(tmp_path: Path) -> None:
+    torch.save({"model": WEIGHTS, "when": datetime.timedelta(1)}, tmp_path / "w.pt")
+    with pytest.raises(IncompatibleError, match=r"It names datetime\.timedelta, which might run code") as caught:
+        published_weights(tmp_path / "w.pt")
+    assert "\x1b" not in str(caught.value)
+    assert "can still be loaded" not in str(caught.value)
 
 
 def test_missing_file(tmp_path: Path) -> None:

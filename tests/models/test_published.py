@@ -593,3 +593,11 @@ def test_no_two_layouts_of_an_encoder_fit_one_file() -> None:
     for layouts in LAYOUTS.values():
         for names in files:
             assert sum(layout.fits(names) for layout in layouts) <= 1
+
+
+def test_the_large_hubert_of_hugging_face_has_biases_in_its_convolutions() -> None:
+    """fairseq's and torchaudio's have none, and a file with seven tensors more was refused."""
+    with torch.device("meta"):
+        weights = build_encoder("hubert", size="large-bias").net.state_dict()
+    assert published_options("hubert", weights, "w.pth") == {"size": "large-bias"}
+    assert "feature_extractor.conv_layers.0.conv.bias" in weights

@@ -16,7 +16,7 @@ from chirps import rendered_labels
 from waves import QUIET, few_shot, rendered_waves
 
 from birdssl.artifacts.shards import write_shard
-from birdssl.errors import IncompatibleError, NoInputError, UsageError
+from birdssl.errors import BirdsslError, IncompatibleError, NoInputError, UsageError
 from birdssl.evaluation.fewshot import FOLDS, QUERY
 from birdssl.evaluation.lineage import learned_from, taught_by, training_runs
 from birdssl.models.registry import build_encoder
@@ -248,6 +248,23 @@ def test_a_sweep_chooses_its_rate_inside_the_support(waves: Path, tmp_path: Path
     assert set(told["draws"][0]["finetune_rates"].values()) <= {0.001, 0.1}
     rows = answers(made)
     assert rows.group_by("features", "part").len().sort("features", "part")["len"].to_list() == [12, 20, 12, 20]
+
+
+def test_a_rate_that_runs_away_is_not_chosen_and_ends_nothing(waves: Path, tmp_path: Path, caplog):
+    made = few_shot(tmp_path / "out", waves, sweep="0.001:1e9:2", draws=1, classifiers=["finetune"])
+    run(made)
+    told = json.loads(next((made.out / "cells").iterdir()).read_text())
+    assert set(told["draws"][0]["finetune_rates"].values()) == {0.001}
+    assert "the weights have run away" in caplog.text
+    with pytest.raises(BirdsslError, match="run away"):
+        run(few_shot(tmp_path / "none", waves, sweep="1e9:1e10:2", draws=1, classifiers=["finetune"]))
+
+
+def test_masks_longer_than_a_crop_are_refused_before_training(waves: Path, tmp_path: Path):
+    made = few_shot(tmp_path / "out", waves, objective="tera", channels=["mel"], encoder="acoustic-ssm", mask_span=20)
+    with pytest.raises(IncompatibleError, match=r"masks of 20 need 21; give a longer --crop-seconds"):
+        run(made)
+    assert not (tmp_path / "out" / "stage.json").exists()
 
 
 def test_without_pretraining_only_controls_answer(waves: Path, tmp_path: Path):

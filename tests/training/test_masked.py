@@ -183,3 +183,17 @@ def test_two_processes_learn_as_one_does(tmp_path: Path):
     assert first == second
     for row, other in zip(first, alone, strict=True):
         assert row == pytest.approx(other, rel=1e-4)
+
+
+def test_an_encoder_is_tried_where_its_weights_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An encoder on a GPU was given a clip on the processor; the meta device stands in for the GPU."""
+    seen: list[str] = []
+
+    def frames(clips: Tensor) -> Tensor:
+        seen.append(clips.device.type)
+        return torch.stack([torch.zeros(4, 32), torch.ones(4, 32)])
+
+    encoder = acoustic_ssm(channels=1, bins=8, widths=(4, 4), ssm_layers=1, state=4).to("meta")
+    monkeypatch.setattr(encoder, "frames", frames)
+    MaskedNetwork(encoder)
+    assert seen == ["meta"]

@@ -8,9 +8,11 @@ run, and a file that names anything else, such as `builtins.exec`, is refused. S
 weights; it can't be a program.
 """
 
+import _compat_pickle
 import pickle
 import pickletools
 import zipfile
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Self
@@ -24,7 +26,13 @@ from birdssl.errors import IncompatibleError, NoInputError
 # Packages whose classes stand in published checkpoints beside the weights, and types that their settings refer to.
 BYSTANDERS = ("argparse", "fairseq", "lightning", "numpy", "omegaconf", "optimizers", "pytorch_lightning", "s3prl",
               "schedulers", "typing")  # fmt: skip
-PLAIN = tuple(f"builtins.{name}" for name in ("bool", "dict", "float", "int", "list", "str", "tuple"))
+PLAIN = (*(f"builtins.{name}" for name in ("bool", "dict", "float", "int", "list", "str", "tuple")),
+         "collections.defaultdict")  # fmt: skip
+# Lightning's settings are dictionaries of a class of its own, and are read as plain ones.
+DICTIONARIES = tuple(f"{package}.AttributeDict" for package in
+                     ("pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing",
+                      "lightning_fabric.utilities.data", "lightning.fabric.utilities.data"))  # fmt: skip
+OF_TORCH = ("torch.", "collections.OrderedDict", "_codecs.encode")  # what its reader knows by itself
 
 # Where publishing codes keep the state dict of a checkpoint that holds more: fairseq, s3prl's conversions of it,
 # PyTorch Lightning (BYOL-A), MT-SLVR's training state.
@@ -69,7 +77,8 @@ def published_weights(path: Path) -> dict[str, Tensor]:
 def _load(path: Path) -> Any:
     """What a torch file holds, foreign objects replaced. Tensors of newer files stay on disk until they are used."""
     try:
-        allowed: list[Any] = [(StandIn, name) for name in _names(path) if _is_bystander(name)]
+        allowed: list[Any] = [(OrderedDict if name in DICTIONARIES else StandIn, name)
+                              for name in _names(path) if _is_bystander(name)]  # fmt: skip
         with torch.serialization.safe_globals(allowed):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
@@ -80,11 +89,22 @@ def _load(path: Path) -> Any:
 
 def _unreadable(path: Path, error: Exception) -> str:
     reason = (str(error).strip() or type(error).__name__).split("\n")[0].split(" Please use")[0]
+    reason = reason.split(" This file can still be loaded")[0]  # which would run what it holds
+    strange = _strangers(path)
     return (
-        f"{path} can't be read as torch weights ({reason}). It may be cut short: copy it again. If it holds other "
-        "objects than tensors, save its state dict alone where its own code runs "
-        '(safetensors.torch.save_file(state_dict, "weights.safetensors")), and give that'
+        f"{path} can't be read as torch weights ({reason}). "
+        + (f"It names {', '.join(strange[:4])}, which might run code. " if strange else "")
+        + "It may be cut short: copy it again. If it holds other objects than tensors, save its state dict alone where "
+        'its own code runs (safetensors.torch.save_file(state_dict, "weights.safetensors")), and give that'
     )
+
+
+def _strangers(path: Path) -> list[str]:
+    """What a file names that is neither torch's nor on the list above; nothing where it can't be read at all."""
+    try:
+        return sorted(name for name in _names(path) if not _is_bystander(name) and not name.startswith(OF_TORCH))
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError, IndexError, KeyError):
+        return []
 
 
 def _is_bystander(name: str) -> bool:
@@ -110,7 +130,11 @@ def _named(stream: IO[bytes]) -> Iterator[str]:
     for instruction, argument, _ in pickletools.genops(stream):
         if instruction.name == "GLOBAL":
             module, name = str(argument).split(" ", 1)
-            yield f"{'builtins' if module == '__builtin__' else module}.{name}"
+            # as Python 3 reads what Python 2 called it: protocol 2 writes `int` as `__builtin__ long`
+            module, name = _compat_pickle.NAME_MAPPING.get(
+                (module, name), (_compat_pickle.IMPORT_MAPPING.get(module, module), name)
+            )
+            yield f"{module}.{name}"
 
 
 def _weights(path: Path, content: Any) -> dict[str, Tensor]:

@@ -72,6 +72,7 @@ WAV2VEC2: dict[str, Architecture] = {
 HUBERT: dict[str, Architecture] = {
     "base": BASE,
     "large": LARGE_FIRST,
+    "large-bias": LARGE_BIAS,  # as Hugging Face publishes it, with biases in its convolutions
     "xlarge": replace(LARGE_FIRST, width=1280, layers=48, hidden=5120),
 }
 
@@ -90,7 +91,7 @@ def wav2vec2(
 
 def hubert(
     *,
-    size: Literal["base", "large", "xlarge"] = "base",
+    size: Literal["base", "large", "large-bias", "xlarge"] = "base",
     layer: Literal["weighted", "last"] = "weighted",
     layers: int | None = None,
     width: int | None = None,

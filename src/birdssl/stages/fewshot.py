@@ -52,7 +52,7 @@ from birdssl.stages.inference import model_source
 from birdssl.stages.training import training_plan
 from birdssl.training.joined import Joined, join
 from birdssl.training.labelled import labelled_rows
-from birdssl.training.methods import METHODS
+from birdssl.training.methods import METHODS, frames_needed
 from birdssl.training.optimisers import usual_batch
 from birdssl.training.partition import without_test
 from birdssl.training.saved_model import ModelSpec, SavedModel, load_model, save_model
@@ -170,6 +170,7 @@ class Fewshot(Stage[FewshotSettings]):
         check_length(encoder, self.frontend)
         if settings.start != PRETRAIN:
             return
+        check_length(encoder, self.frontend, frames_needed(settings.objective, settings.own()))
         method = METHODS[settings.objective]
         if settings.shown_views not in method.views or settings.shown_views == "stored":
             known = ", ".join(name for name in method.views if name != "stored")

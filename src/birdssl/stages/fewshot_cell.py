@@ -1,6 +1,7 @@
 """One cell of few-shot: an encoder is pretrained on a pool, and every classifier answers on every kind of features."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor
 from birdssl.artifacts.episodes import Episode, Group, support_folds
 from birdssl.artifacts.published import published_weights
 from birdssl.audio.device.spectra import Spectra
+from birdssl.errors import BirdsslError
 from birdssl.evaluation.baseline import ProbeKind, as_layer
 from birdssl.evaluation.episode_answers import Fit, Questions, answer, best_of, fitted_probe, folds_answers, probe
 from birdssl.evaluation.fewshot import ANSWERS, FINETUNE, MEL, PRETRAINED, RANDOM, WITH_MEL
@@ -242,13 +244,29 @@ class CellWork:
             return fit
 
         if len(rates) > 1:
-            tried = [folds_answers(questions, features, FINETUNE, at(rate)) for rate in rates]
+            stable, tried = self._tried(questions, features, rates, at)
             best = best_of(questions, tried)
-            outside = answer(replace(questions, folds=None), features, FINETUNE, at(rates[best]))
-            return pl.concat([tried[best], outside]), rates[best]
+            outside = answer(replace(questions, folds=None), features, FINETUNE, at(stable[best]))
+            return pl.concat([tried[best], outside]), stable[best]
         # a random start is a control that is never chosen, so what it does inside the support isn't asked
         asked = replace(questions, folds=None) if features == RANDOM else questions
         return answer(asked, features, FINETUNE, at(rates[0])), rates[0]
+
+    def _tried(
+        self, questions: Questions, features: str, rates: list[float], at: Callable[[float], Fit]
+    ) -> tuple[list[float], list[pl.DataFrame]]:
+        """The rates that didn't run away, and their answers inside the support; BirdsslError where all did."""
+        stable, tried, failed = [], [], None
+        for rate in rates:
+            try:
+                tried.append(folds_answers(questions, features, FINETUNE, at(rate)))
+                stable.append(rate)
+            except BirdsslError as error:
+                failed = error
+                log.warning("%s, fine-tuned at a rate of %g: %s; not chosen", features, rate, error)
+        if failed is not None and not stable:
+            raise failed
+        return stable, tried
 
     def _targets(self, questions: Questions) -> Tensor:
         """Class of each clip, (clips,); 0 for those of unknown class, which are never learned from."""

@@ -66,8 +66,8 @@ def _refuse_spectra_settings(settings: FrontendSettings, encoder: str) -> None:
             raise UsageError(f"{settings.flag(name)} is for spectra, and {encoder} takes sound itself; leave it out")
 
 
-def check_length(encoder: Encoder, frontend: Frontend | None) -> None:
-    """Raises IncompatibleError for crops that are too short for an encoder."""
+def check_length(encoder: Encoder, frontend: Frontend | None, masks: int = 1) -> None:
+    """Raises IncompatibleError for crops that are too short for an encoder, or for masks that need some frames."""
     if frontend is None:
         return
     if isinstance(frontend, Waveforms):
@@ -78,6 +78,11 @@ def check_length(encoder: Encoder, frontend: Frontend | None) -> None:
         raise IncompatibleError(
             f"a crop of {frontend.crop_seconds:g} s makes {length} {unit}, and {encoder.name} needs {encoder.shortest}"
             "; give a longer --crop-seconds"
+        )
+    if length < masks:
+        raise IncompatibleError(
+            f"a crop of {frontend.crop_seconds:g} s makes {length} {unit}, and masks of {masks - 1} need {masks}; give "
+            "a longer --crop-seconds, or a shorter --mask-span"
         )
 
 

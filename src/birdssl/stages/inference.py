@@ -23,7 +23,7 @@ from birdssl.stages.contract import Source
 from birdssl.stages.frontends import AnyFrontend, any_frontend, input_options, stored
 from birdssl.training.held import DeviceHeld
 from birdssl.training.inputs import mean_of_crops
-from birdssl.training.precision import fixed_numerics, keep_freed_memory
+from birdssl.training.precision import fixed_numerics, keep_freed_memory, without_tf32
 from birdssl.training.saved_model import PAYLOAD, SavedModel, load_model
 from birdssl.training.waveforms import Sounds, WaveformClips
 
@@ -119,10 +119,7 @@ def _floats(values: torch.Tensor) -> Floats:
 @contextmanager
 def exact() -> Iterator[None]:
     """One thread, deterministic kernels, and no TensorFloat-32, which keeps 10 of 23 bits on newer GPUs."""
-    with (
-        fixed_numerics(1),
-        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
-    ):
+    with fixed_numerics(1), without_tf32():
         yield
 
 

@@ -31,7 +31,7 @@ from birdssl.stages.training import HISTORY, encoder_options, read_provenance, t
 from birdssl.training.history import write_history
 from birdssl.training.joined import SOURCE, Joined, join
 from birdssl.training.loop import Trained, train
-from birdssl.training.methods import METHODS, Sources
+from birdssl.training.methods import METHODS, Sources, frames_needed
 from birdssl.training.optimisers import usual_batch
 from birdssl.training.pretraining import PairNetwork
 from birdssl.training.saved_model import PAYLOAD, ModelSpec, save_model
@@ -77,7 +77,8 @@ class Pretrain(Stage[PretrainSettings]):
         training_plan(settings, self.encoder_name, self.batch, pretraining=True)  # says now what doesn't fit
         network = self._network()
         assert isinstance(network.encoder, Encoder)
-        check_length(network.encoder, self.material.frontend)
+        masks = frames_needed(settings.objective, settings.own())
+        check_length(network.encoder, self.material.frontend, masks)
         size = 4 * sum(weight.numel() for weight in network.parameters())
         weights = [] if settings.weights is None else [table_digest(settings.weights)]
         return [Unit("model", training_identity(self.artifacts(), *weights), size=size)]

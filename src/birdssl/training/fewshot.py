@@ -24,6 +24,7 @@ from birdssl.training.batches import epoch_order, training_batches
 from birdssl.training.finetuning import Classifier, Finetuning
 from birdssl.training.inputs import Embedded, Inputs
 from birdssl.training.optimisers import SGD, OptimiserPlan, build_optimiser
+from birdssl.training.precision import without_tf32
 
 CLIPS_AT_ONCE = 16  # embedded or tested in one pass, each by all its crops
 
@@ -41,7 +42,8 @@ class Tuning:
 def embed(encoder: Encoder, inputs: Inputs) -> npt.NDArray[np.float32]:
     """Embeddings (clips, features) of all clips, each the mean of its crops; in fp32, without dropout."""
     encoder.eval()
-    return Embedded(inputs, encoder, CLIPS_AT_ONCE).embeddings.float().cpu().numpy()
+    with without_tf32():
+        return Embedded(inputs, encoder, CLIPS_AT_ONCE).embeddings.float().cpu().numpy()
 
 
 def finetuned(
@@ -67,7 +69,7 @@ def finetuned(
 
 def probabilities(task: Finetuning, asked: Tensor) -> npt.NDArray[np.float64]:
     """Probabilities (n, classes) of the clips numbered `asked` (n,), each the mean over its crops; in fp32."""
-    with torch.inference_mode():
+    with torch.inference_mode(), without_tf32():
         logits = task.logits(asked)
     return functional.softmax(logits.double(), dim=1).numpy()
 

@@ -25,6 +25,7 @@ from birdssl.training.checkpoints import Progress, read_progress, restore, resto
 from birdssl.training.held import one_ahead
 from birdssl.training.history import Row, best_epoch, epoch_line
 from birdssl.training.optimisers import OptimiserPlan, Schedule, build_optimiser, set_rate
+from birdssl.training.precision import without_tf32
 from birdssl.training.task import Batch, Task
 
 log = logging.getLogger(__name__)
@@ -176,7 +177,7 @@ def _check_finite(value: float, epoch: int, plan: TrainingPlan, name: str = "los
 def _validate(task: Task, network: nn.Module) -> Row:
     """The task's scores, in fp32: bfloat16 can spoil nearest neighbours. Dropout off, nothing learnt."""
     network.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), without_tf32():
         return task.validate()
 
 

@@ -59,7 +59,7 @@ class MaskedNetwork(nn.Module):
 
 def _check_frames(encoder: Encoder, bins: int) -> None:
     """Raises UsageError unless the encoder keeps every frame, and a frame's vector tells of frames beside it."""
-    click = torch.zeros(2, 1, bins, TRIED)
+    click = torch.zeros(2, 1, bins, TRIED, device=next(encoder.parameters()).device)
     click[1, :, :, TRIED // 2] = 1.0
     reason = "has no frames"
     if hasattr(encoder, "frames"):

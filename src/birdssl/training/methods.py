@@ -121,6 +121,11 @@ def _masked(name: str) -> Method:
     return Method(lambda encoder, own: MaskedNetwork(encoder), task, ("one",))
 
 
+def frames_needed(objective: str, own: Own) -> int:
+    """The fewest frames that an objective can learn from: masks leave at least one unhidden."""
+    return own.get("mask_span", VARIANTS[objective].span) + 1 if objective in VARIANTS else 1
+
+
 METHODS: dict[str, Method] = {
     **{name: _p1(objective) for name, objective in OBJECTIVES.items()},
     "cola": Method(_bilinear, _pairs, ("crops", "clar", "stored")),

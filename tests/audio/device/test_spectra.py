@@ -234,3 +234,10 @@ def test_gain_moves_levels_and_leaves_phases(gain: float, samples: int, seed: in
     torch.testing.assert_close(louder[:2][heard], plain[:2][heard] + gain, rtol=0, atol=0.02)
     turn = (torch.remainder(louder[2] - plain[2] + 1, 2) - 1)[heard[1]]
     assert turn.abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("name", ["p2", "clar", "mtslvr", "exact", "quick"])
+def test_silence_has_no_phase(name: str) -> None:
+    """Counted from the middle, odd bins change sign, and the angle of -0.0 is half a turn."""
+    front = preset(name, 20000, 5.0)
+    assert (front.levels(torch.zeros(1, CROP))[0][front.channels.index("phase")] == 0).all()

@@ -239,6 +239,7 @@ def _levels(front: Spectra, waves: Tensor) -> list[Tensor]:
         inset = (front.n_fft - front.native_fft) // 2
         inner = waves[:, inset : waves.shape[1] - inset]
         native = planes(inner, front.native_fft, front.native_fft, front.hop, front.phase_at)
+        native[1:].add_(0.0)  # silence has -0.0 in every other bin, whose angle would be half a turn
         parts = [part.permute(2, 0, 1) for part in native[1:]]
     ways = {
         "mel": lambda: _log(front, mel),

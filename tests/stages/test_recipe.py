@@ -155,6 +155,28 @@ def test_a_part_runs_and_the_table_fills(tmp_path: Path, numbers: Path, caplog: 
     assert [row["state"] for row in rows] == ["missing", "missing", "complete", "complete"]
 
 
+def test_a_table_may_be_made_of_the_cells_that_there_are(
+    tmp_path: Path, numbers: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a part of the matrix, a paper's table waited for all the rest, and its dry run printed it all the same."""
+    text = CHAIN.replace('over = ["end"]', 'over = ["end"]\npartial = true').replace('stage = "last"', 'stage = "all"')
+    assert start(tmp_path, numbers, text, ["factor=3", "end=long"], dry_run=True) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.endswith(f"-o {tmp_path}/runs/all-so-far --overwrite")
+    assert last.count("/doubled") == 1
+    assert start(tmp_path, numbers, text, ["factor=3", "end=long"]) == 0
+    so_far = tmp_path / "runs" / "all-so-far"
+    assert (so_far / "total.txt").read_text() == "900"
+    assert "all lacks 1 of 2 runs" in caplog.text
+    states = [row["state"] for row in csv.DictReader((tmp_path / "runs/chain.results.csv").read_text().splitlines())]
+    assert states == ["so far", "so far"]
+    assert start(tmp_path, numbers, text, ["factor=3"]) == 0
+    assert not so_far.exists()
+    assert start(tmp_path, numbers, text, ["factor=2", "end=short"]) == 0
+    states = [row["state"] for row in csv.DictReader((tmp_path / "runs/chain.results.csv").read_text().splitlines())]
+    assert states == ["so far", "complete"]
+
+
 def test_a_dry_run_prints_commands_that_can_be_typed(
     tmp_path: Path, numbers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,8 +8,8 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from birdssl.stages.recipe import GIVEN, Cell, Recipe, StageEntry, choose, fill
 REFERENCE = "@"  # begins a setting that stands for the directory of a stage
 SHOWN_OPTIONS = ("jobs", "device", "update", "overwrite", "max_rejects")
 DIGITS = 8  # hex digits of a key in a directory's name
+SO_FAR = "-so-far"  # behind a stage's name: what it makes of the cells that there are
 
 
 class MissingInput(UsageError):
@@ -97,7 +98,7 @@ class Expansion:
         named: Mapping[str, Path] | None = None,
     ) -> None:  # fmt: skip
         self.recipe, self.verbs, self.out, self.given, self.named = recipe, verbs, out, given, named or {}
-        self.left_out: dict[str, str] = {}  # stages that some cell lacks, and why
+        self.left_out: dict[str, dict[str, None]] = {}  # why stages are left out, and what they are
         self.known: dict[str, Step] = {}
         self._resolved: dict[tuple[Any, ...], Step] = {}
         self._open: list[str] = []
@@ -119,8 +120,19 @@ class Expansion:
         try:
             return self.resolve(name, cell)
         except MissingInput as missing:
-            self.left_out[name] = str(missing)
+            variants = [f"{axis}={cell[axis]}" for axis in self.recipe.variants if axis in cell]
+            what = f"{name} ({', '.join(variants)})" if variants else name
+            self.left_out.setdefault(str(missing), {})[what] = None
             return None
+
+    def so_far(self, step: Step, made: Collection[str]) -> Step | None:
+        """A step that gathers cells, over those that are complete or among the keys `made`; None where there are none.
+
+        Its directory is named after the stage, since what is in it changes.
+        """
+        there = {need.out for need in step.needs if need.key in made or need.complete()}
+        inputs = tuple(path for path in step.inputs if there & {path, *path.parents})
+        return replace(step, out=self.out / f"{step.name}{SO_FAR}", inputs=inputs) if inputs else None
 
     def _append(self, step: Step, ordered: dict[str, Step]) -> None:
         for need in step.needs:
@@ -244,7 +256,7 @@ class Expansion:
         found = [self.present(name, each) if entry.over else self.resolve(name, each) for each in cells]
         steps = list(dict.fromkeys(step for step in found if step is not None))
         if cells and not steps:
-            raise MissingInput(f"{where}: none of what it gathers from {name!r} can be made")
+            raise MissingInput(f"none of what [{entry.name}] gathers from {name!r} can be made")
         if not steps:
             raise UsageError(f"{where}: its input {name!r} isn't part of {cell}; see its `when`")
         return [(step.out / part if part else step.out, f"{step.key}/{part}", step) for step in steps]
@@ -253,7 +265,7 @@ class Expansion:
         """What stands on the command line: the one input, or the one of a name."""
         if name:
             if name not in self.named:
-                raise MissingInput(f"{where}: reads --input {name}=PATH, which isn't given")
+                raise MissingInput(f"--input {name}=PATH isn't given")
             return self.named[name]
         if self.given is None:
             raise UsageError(f"{where}: reads what is given on the command line: birdssl run RECIPE INPUT -o OUT")

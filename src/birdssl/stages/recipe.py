@@ -22,6 +22,7 @@ when = { start = ["vicreg"] }           # cells that have this stage
 [stages.evaluate]
 input = "embed"
 over = ["start"]                        # one for all values of these axes, not one a cell
+partial = true                          # made of what there is while cells are missing, in OUT/evaluate-so-far
 
 base = "other.toml"                     # at the top: a recipe beside it, of which this one changes what it says anew
 
@@ -43,7 +44,7 @@ from birdssl.settings.base import nearest
 Cell = dict[str, Any]  # axis -> value
 
 KEYS = ("base", "title", "matrix", "stages", "results")
-STAGE_KEYS = ("verb", "input", "when", "over", "jobs")
+STAGE_KEYS = ("verb", "input", "when", "over", "partial", "jobs")
 GIVEN = "input"  # what stands for the command line's INPUT
 
 
@@ -58,6 +59,7 @@ class StageEntry:
     when: dict[str, tuple[Any, ...]]
     over: tuple[str, ...]
     jobs: int | None = None  # most workers; no part of the key, since it doesn't change what comes out
+    partial: bool = False  # gathers what there is while cells are missing
 
     def belongs(self, cell: Cell) -> bool:
         """Whether a cell has this stage; axes that `cell` lacks don't matter."""
@@ -211,9 +213,12 @@ def _stage(path: Path, name: str, table: dict[str, Any], matrix: Mapping[str, An
     jobs = table.get("jobs")
     if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
         raise UsageError(f"{path}: [{where}]: jobs is {jobs!r}; expected a whole number, at least 1")
+    partial = table.get("partial", False)
+    if not isinstance(partial, bool) or (partial and not over):
+        raise UsageError(f"{path}: [{where}]: partial is {partial!r}; expected true or false, for a stage with over")
     settings = {key: value for key, value in table.items() if key not in STAGE_KEYS}
     alternatives = {axis: tuple(values) if isinstance(values, list) else (values,) for axis, values in when.items()}
-    return StageEntry(name, verb, tuple(inputs), settings, alternatives, tuple(over), jobs)
+    return StageEntry(name, verb, tuple(inputs), settings, alternatives, tuple(over), jobs, partial)
 
 
 def _results(path: Path, table: dict[str, Any], stages: list[str]) -> tuple[str | None, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 OUT/recipe.json           says that the folder holds runs of recipes
 OUT/VERB-KEY/             a stage's directory, as if its command had been typed
+OUT/STAGE-so-far/         what a stage that gathers cells makes of those that there are, while some are missing
 OUT/RECIPE.results.csv    a row for each run of the recipe's result stage, finished or not
 """
 
@@ -9,7 +10,7 @@ import csv
 import io
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from birdssl.errors import UsageError
 from birdssl.settings.base import nearest
 from birdssl.settings.recipe import RecipeSettings
 from birdssl.settings.run import RunOptions
-from birdssl.stages.cells import REFERENCE, Expansion, Step, Verb
+from birdssl.stages.cells import REFERENCE, SO_FAR, Expansion, Step, Verb
 from birdssl.stages.recipe import GIVEN, Recipe, read_recipe, select
-from birdssl.stages.runner import DONE, run
+from birdssl.stages.runner import DONE, remove_artifact, run
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +47,12 @@ def run_recipe(
         raise UsageError(f"{recipe.path} reads {reads} from the command line; leave {given} out")
     expansion = Expansion(recipe, verbs, out, given, _named(settings.input, names - {""}))
     steps = expansion.steps(select(recipe, settings.only))
-    for name, why in expansion.left_out.items():
-        log.info("left out: %s (%s)", name, why)
+    for why, what in expansion.left_out.items():
+        log.info("left out, as %s: %s", why, ", ".join(what))
     if not steps:
         raise UsageError(f"{recipe.path}: nothing is left to run; give one of --input {', '.join(sorted(names))}")
     if options.dry_run:
-        lines = [step.command(options_of(step, expansion, options)) for step in steps]
+        lines = [step.command(chosen) for step, chosen in _ready(expansion, steps, options)]
         as_json = json.dumps({"out": str(out), "dry_run": True, "commands": lines}, ensure_ascii=False)
         print(as_json if options.json_summary else "\n".join(lines))
         return DONE
@@ -108,24 +109,42 @@ def run_steps(expansion: Expansion, steps: list[Step], options: RunOptions) -> t
     A step that gathers cells which this run leaves out waits until those are complete.
     """
     claim(expansion.out)
-    code, summaries, here = DONE, {}, {step.key for step in steps}
-    for number, step in enumerate(steps, start=1):
-        missing = [need for need in step.needs if need.key not in here and not need.complete()]
-        if missing:
-            here.discard(step.key)
-            log.warning("%s waits for %s, which this run leaves out", step.name, missing[0].out)
-            continue
-        chosen = options_of(step, expansion, options)
+    code, summaries = DONE, {}
+    for number, (step, chosen) in enumerate(_ready(expansion, steps, options), start=1):
         log.info("\n[%d/%d] $ %s", number, len(steps), step.command(chosen))
         stage = expansion.verbs[step.verb].stage()(step.settings, list(step.inputs), step.out, chosen)
-        outcome = run(stage, wait=True)  # cells on several machines share steps: one makes them, the others wait
+        # cells that run in several processes share steps: one makes them while the others wait
+        outcome = run(stage, wait=True)
         summaries[step.key] = outcome.summary
         code = max(code, outcome.exit_code)
         if outcome.text and not options.json_summary:
             log.info("%s", outcome.text)
+        earlier = expansion.out / f"{step.name}{SO_FAR}"
+        if step.out != earlier and read_record(earlier) is not None:
+            remove_artifact(earlier, stage.owns)  # the whole is there now
+            if not any(earlier.iterdir()):
+                earlier.rmdir()
         if step.name == expansion.recipe.result_stage:
             write_results(expansion)
     return code, summaries
+
+
+def _ready(expansion: Expansion, steps: list[Step], options: RunOptions) -> Iterator[tuple[Step, RunOptions]]:
+    """Steps in order with their options; what gathers cells that this run leaves out waits, or takes what there is."""
+    here = {step.key for step in steps}
+    for step in steps:
+        chosen = options_of(step, expansion, options)
+        missing = [need for need in step.needs if need.key not in here and not need.complete()]
+        if not missing:
+            yield step, chosen
+            continue
+        here.discard(step.key)
+        part = expansion.so_far(step, here) if expansion.recipe.stages[step.name].partial else None
+        if part is None:
+            log.warning("%s waits for %s, which this run leaves out", step.name, missing[0].out)
+        else:
+            log.warning("%s lacks %d of %d runs (first: %s)", step.name, len(missing), len(step.needs), missing[0].out)
+            yield part, chosen.model_copy(update={"overwrite": True})
 
 
 def options_of(step: Step, expansion: Expansion, options: RunOptions) -> RunOptions:
@@ -168,9 +187,12 @@ def result_rows(expansion: Expansion) -> list[dict[str, Any]]:
     rows = []
     for step in steps.values():
         record = read_record(step.out)
+        made_of_some = record is None and recipe.stages[name].partial
+        record = read_record(expansion.out / f"{name}{SO_FAR}") if made_of_some else record
         summary = record.summary if record else {}
         row = {axis: step.cell.get(axis, "all") for axis in recipe.matrix}
-        row["state"] = record.state if record else "missing"
+        state = record.state if record else "missing"
+        row["state"] = "so far" if made_of_some and record else state
         row |= {column: place_in(summary, place) for column, place in recipe.result_columns.items()}
         row["directory"] = step.out.name
         rows.append(row)

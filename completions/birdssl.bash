@@ -308,6 +308,8 @@ _birdssl() {
         "compare --expected") :; return ;;
         "compare --apart") :; return ;;
         "compare --classifiers") _birdssl_words "finetune linear knn centroid"; return ;;
+        "compare --draws") :; return ;;
+        "compare --seed") :; return ;;
         "compare --level") :; return ;;
         "compare -o" | "compare --out") _birdssl_paths -d; return ;;
         "compare --config") _birdssl_paths -f; return ;;
@@ -354,7 +356,7 @@ _birdssl() {
             embed) _birdssl_words "-m --model --features --layer --roles --batch --stream --stream-rate --stream-format --stream-hop --stream-lines --memory -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             evaluate) _birdssl_words "--on --name --classes --baseline --probe --train-ids --several-labels --shared-origins --draws --level --projection-clips --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             fewshot) _birdssl_words "--protocol --groups --group --only-groups --ways --shots --draws --only-draws --pretraining-seeds --disjoint-origins --query-share --pool-clips -s --start --weights --name --classifiers --support-folds --finetune-epochs --finetune-rate --finetune-batch --freeze --sweep --several-labels --level -O --objective -E --encoder --views --projector-width --projector-layers --projector-bias --redundancy --invariance --variance --covariance --bilinear-init --temperature --prediction --ema --mask-share --mask-span --mask-bands --mask-noise --shuffle-pairs --pool --double-rescale --size --widths --ssm-layers --ssm-state --adapters --layer-mix --preset --channels --n-mels --hop --f-max --crop-seconds --crops --gain -e --epochs -b --batch-size --optimiser --learning-rate --momentum --weight-decay --schedule --warmup-epochs --validate-every --precision --threads --memory-budget --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
-            compare) _birdssl_words "--name --baseline --expected --apart --classifiers --level -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
+            compare) _birdssl_words "--name --baseline --expected --apart --classifiers --draws --seed --level -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             detect) _birdssl_words "-m --model --hop-seconds --threshold --merge --no-merge --merge-gap --ignore --channel --batch -o --out --files-from -0 --null --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             demo) _birdssl_words "-o --out -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             run) _birdssl_words "--input --only -o --out -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;

@@ -31,6 +31,7 @@ from birdssl.evaluation.fewshot import (
 )
 from birdssl.evaluation.figures import Bar, comparison
 from birdssl.evaluation.intervals import Interval, verdict
+from birdssl.evaluation.score_table import escaped
 from birdssl.evaluation.scoring import interval
 
 AVERAGE = "average"
@@ -196,9 +197,9 @@ def latex_csv(results: Mapping[str, Any]) -> str:
     """A line a system, values as LaTeX has them ($73.1 \\pm 2.7$), for csvsimple, pgfplotstable or pasting."""
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
-    out.writerow(["system", *map(_escaped, results["groups"]), AVERAGE])
+    out.writerow(["system", *map(escaped, results["groups"]), AVERAGE])
     for name, values in _lines(results, lambda found: f"${_plus_minus(found, PLUS_MINUS)}$"):
-        out.writerow([_escaped(name), *values])
+        out.writerow([escaped(name), *values])
     return text.getvalue()
 
 
@@ -278,7 +279,3 @@ def _plus_minus(found: Mapping[str, Any], sign: str) -> str:
 def _part(found: Mapping[str, Any]) -> str:
     """Behind an average that isn't over all groups: over how many."""
     return f" ({found['of_groups'][0]} of {found['of_groups'][1]} groups)" if "of_groups" in found else ""
-
-
-def _escaped(name: str) -> str:
-    return "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in name)

@@ -84,6 +84,16 @@ def shared_notes(told: Sequence[Any]) -> list[str]:
     ]
 
 
+def unchecked_notes(told: Sequence[Any]) -> list[str]:
+    """A sentence for each system of which it isn't known what its models learned from."""
+    names = dict.fromkeys(item["system"] for item in told if not all(model["checked"] for model in item["models"]))
+    return [
+        f"A training run of {name} is no longer where it was, so it was not checked whether it learned from the scored "
+        "origins."
+        for name in names
+    ]
+
+
 def _most(told: Sequence[Any], key: str) -> dict[str, int]:
     """The largest count among each system's models."""
     found: dict[str, int] = {}

@@ -46,9 +46,10 @@ from birdssl.stages.clip_table import merged_facts, recording_contents, remove_s
 from birdssl.stages.contract import Result, Source, Stage, Unit, relative
 from birdssl.stages.fewshot_cell import Cell, CellWork, build_start
 from birdssl.stages.fewshot_notes import notes
-from birdssl.stages.fewshot_tables import TABLES, told, write_tables
+from birdssl.stages.fewshot_tables import told, write_tables
 from birdssl.stages.frontends import PICTURES, check_length, started_frontend, waveform_frontend
 from birdssl.stages.inference import model_source
+from birdssl.stages.tables import TABLES
 from birdssl.stages.training import training_plan
 from birdssl.training.joined import Joined, join
 from birdssl.training.labelled import labelled_rows

@@ -1,27 +1,19 @@
-"""The files that few-shot tables are written to."""
+"""Few-shot results, written and told."""
 
 from pathlib import Path
 from typing import Any
 
-from birdssl import __version__
-from birdssl.artifacts.atomic import atomic_path, write_json, write_text
 from birdssl.evaluation.fewshot import WITH_MEL
 from birdssl.evaluation.fewshot_table import latex_csv, long_csv, markdown, picture, terminal
+from birdssl.stages.tables import ON_TERMINAL, save_tables
 
-RESULTS = "results.json"
-TABLES = (RESULTS, "table.md", "table.csv", "latex.csv", "systems.png")
 HEADLINE = ("protocol", "level", "score", "chance", "systems", "absent", "differences", "notes")
-ON_TERMINAL = 16  # verdicts; the rest is in table.md
 
 
 def write_tables(out: Path, results: dict[str, Any], title: str) -> dict[str, Any]:
     """Write results, with `protocol` and `notes` among them, in every form; returns what stage.json carries."""
-    write_json(out / RESULTS, {"schema": 1, "birdssl": __version__, **results})
-    write_text(out / "table.md", markdown(results, title, results["notes"]))
-    write_text(out / "table.csv", long_csv(results))
-    write_text(out / "latex.csv", latex_csv(results))
-    with atomic_path(out / "systems.png") as part:
-        part.write_bytes(picture(results))
+    save_tables(out, results, page=markdown(results, title, results["notes"]), long=long_csv(results),
+                latex=latex_csv(results), picture=picture(results))  # fmt: skip
     return {name: results[name] for name in HEADLINE}
 
 

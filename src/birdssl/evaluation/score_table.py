@@ -1,0 +1,143 @@
+"""Scores of systems as a table: a row for each with its interval and its folds, and a line for each pair.
+
+The same numbers as Markdown, as two CSV files (one value a line; or a line a system, ready for LaTeX), and as text for
+the terminal. `results` are what `birdssl.evaluation.scoring.score` returns. Scores are shares in the long CSV, and per
+cent elsewhere.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from birdssl.evaluation.summary import headline_table
+
+SCORE = "balanced accuracy"
+NONE = "–"
+
+
+def markdown(results: Mapping[str, Any], title: str) -> str:
+    """Scores, differences in numbers and in words, and what a reader should know."""
+    level = f"{results['level'] * 100:g} %"
+    lines = [
+        f"# {title}",
+        "",
+        f"Balanced accuracy in per cent, with {level} intervals over recordings (origins), and mean ± sample deviation "
+        "over folds.",
+        "",
+    ]
+    lines += _table(
+        ("system", SCORE, f"{level} interval", "over folds", "clips", "origins"),
+        [_line(row) for row in _rows(results)],
+    )
+    if results["comparisons"]:
+        heads = ("pair", "difference", f"{level} interval", "over folds", "t (freedom)", "p", "p, overlap",
+                 "p, overlap and number", "effect d")  # fmt: skip
+        lines += ["", "## Differences", "", *_table(heads, [_pair(item) for item in results["comparisons"]]), ""]
+        lines += [f"- {sentence}" for sentence in verdicts(results)]
+    if results["notes"]:
+        lines += ["", "## Notes", "", *(f"- {note}" for note in results["notes"])]
+    return "\n".join(lines) + "\n"
+
+
+def verdicts(results: Mapping[str, Any]) -> list[str]:
+    """Each pair in words: over recordings, and over folds where there are some."""
+    found = []
+    for item in results["comparisons"]:
+        found.append(f"Over recordings: {item['verdict']}")
+        if item.get("folds"):
+            found.append(f"Over folds: {item['folds']['verdict']}")
+    return found
+
+
+def brief(results: Mapping[str, Any]) -> dict[str, Any]:
+    """What stage.json and --json carry: all but recalls and confusions."""
+    kept = ("name", "baseline", "clips", "origins", "folds")
+    systems = [{**{name: row[name] for name in kept}, **row["balanced_accuracy"]} for row in results["systems"]]
+    return {**{name: results[name] for name in ("on", "level", "comparisons", "absent", "notes")},
+            "chance": results["chance"]["balanced_accuracy"], "systems": systems}  # fmt: skip
+
+
+def terminal(summary: Mapping[str, Any]) -> list[str]:
+    """The scores of what `brief` returns as aligned text, chance first."""
+    return [*headline_table(dict(summary)), *(f"{row['name']}  {row['why']}" for row in summary["absent"])]
+
+
+def long_csv(results: Mapping[str, Any]) -> str:
+    """One value a line: system, what ("all", or a fold), value, low, high, note."""
+    text = io.StringIO()
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow(["system", "of", "value", "low", "high", "note"])
+    out.writerow(["chance", "all", results["chance"]["balanced_accuracy"], "", "", ""])
+    for row in results["systems"]:
+        found = row["balanced_accuracy"]
+        out.writerow(
+            [row["name"], "all", found["value"], found["low"], found["high"], found.get("why_no_interval", "")]
+        )
+        for fold, value in zip(row["folds"]["fold"], row["folds"]["balanced_accuracy"], strict=True):
+            if fold is not None:
+                out.writerow([row["name"], f"fold {fold}", value, "", "", ""])
+    for row in results["absent"]:
+        out.writerow([row["name"], "all", "", "", "", row["why"]])
+    return text.getvalue()
+
+
+def latex_csv(results: Mapping[str, Any]) -> str:
+    """A line a system: mean and deviation where there are folds, as in P1's Table 3; and the interval's ends."""
+    text = io.StringIO()
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow(["system", SCORE, "low", "high"])
+    for row in results["systems"]:
+        found, folds = row["balanced_accuracy"], row["folds"]
+        value = f"${found['value'] * 100:.1f}$"
+        if folds["deviation"] is not None:
+            value = f"${folds['mean'] * 100:.1f} \\pm {folds['deviation'] * 100:.1f}$"
+        ends = ["" if found[end] is None else f"${found[end] * 100:.1f}$" for end in ("low", "high")]
+        out.writerow([escaped(row["name"]), value, *ends])
+    for row in results["absent"]:
+        out.writerow([escaped(row["name"]), row["why"], "", ""])
+    return text.getvalue()
+
+
+def escaped(name: str) -> str:
+    """Text as LaTeX takes it."""
+    return "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in name)
+
+
+def _rows(results: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    chance = {"value": results["chance"]["balanced_accuracy"], "low": None, "high": None}
+    yield {"name": "chance", "balanced_accuracy": chance, "folds": {"deviation": None}, "clips": "", "origins": ""}
+    yield from results["systems"]
+    yield from results["absent"]
+
+
+def _line(row: Mapping[str, Any]) -> Sequence[str]:
+    if "why" in row:
+        return row["name"], row["why"], "", "", "", ""
+    found, folds = row["balanced_accuracy"], row["folds"]
+    over = NONE if folds["deviation"] is None else f"{folds['mean'] * 100:.1f} ± {folds['deviation'] * 100:.1f}"
+    span = NONE if found["low"] is None else f"{found['low'] * 100:.1f} to {found['high'] * 100:.1f}"
+    return row["name"], f"{found['value'] * 100:.1f}", span, over, str(row["clips"]), str(row["origins"])
+
+
+def _pair(item: Mapping[str, Any]) -> Sequence[str]:
+    gap, test = item["difference"], item.get("folds")
+    name = f"{item['first']} − {item['second']}"
+    if gap is None:
+        return name, *[NONE] * 8
+    span = NONE if gap["low"] is None else f"{_points(gap['low'])} to {_points(gap['high'])}"
+    if not test:
+        return name, _points(gap["value"]), span, *[NONE] * 6
+    t = NONE if test["t"] is None else f"{test['t']:.2f} ({test['freedom']})"
+    ps = [NONE if test[key] is None else f"{test[key]:.3f}" for key in ("p", "p_corrected", "p_adjusted")]
+    effect = NONE if test["effect"] is None else f"{test['effect']:.2f}"
+    return name, _points(gap["value"]), span, _points(test["difference"]), t, *ps, effect
+
+
+def _points(share: float) -> str:
+    return f"{share * 100:+.1f}"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    return lines + [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]

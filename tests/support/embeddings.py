@@ -1,0 +1,73 @@
+"""Embeddings whose truth is known, as `birdssl embed` leaves them, and their evaluation."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from birdssl.artifacts.artifact import MANIFEST, StageRecord
+from birdssl.artifacts.atomic import write_table
+from birdssl.artifacts.manifest import clips
+from birdssl.settings.base import check
+from birdssl.settings.evaluate import EvaluateSettings
+from birdssl.settings.run import RunOptions
+from birdssl.stages.evaluate import Evaluate
+from birdssl.stages.runner import run
+
+FROG, WREN, RAIN = 'frog <b>&amp;"x"', "wren", "rain"
+CLASSES = [FROG, WREN, RAIN]
+FEATURES = 6
+
+
+def table(recordings=10, clips_each=4, spread=1.0, seed=0):
+    """Recordings of one class each in turn, the last fifth of each class in the test part, the rest in two folds."""
+    random = np.random.default_rng(seed)
+    rows, vectors = [], []
+    for number in range(recordings * len(CLASSES)):
+        kind, turn = number % len(CLASSES), number // len(CLASSES)
+        test = turn >= recordings * 0.8
+        for clip in range(clips_each):
+            rows.append({
+                "id": f"{number:04x}{clip:012x}", "role": "original", "recording": f"card/{number}.wav",
+                "origin": f"card/{number}.wav", "start": clip * 3.0, "seconds": 3.0, "labels": [CLASSES[kind]],
+                "test": test, "fold": None if test else turn % 2, "site": "north",
+            })  # fmt: skip
+            vectors.append(2 * np.eye(FEATURES)[kind] + spread * random.normal(size=FEATURES))
+    return clips(rows), np.array(vectors, np.float32)
+
+
+def write_artifact(folder: Path, verb: str, rows: pl.DataFrame, facts=None, inputs=()):
+    write_table(folder / MANIFEST, rows)
+    record = StageRecord(verb=verb, version="0.1.0", state="complete", settings={}, inputs=list(inputs), plan="",
+                         facts=facts or {}, counts={"rows": rows.height, "units": 1, "rejects": 0},
+                         digest=f"{folder.name}-{rows.height}")  # fmt: skip
+    record.write(folder)
+    return folder
+
+
+def embedded(folder: Path, rows, vectors, scores=None, fold=None):
+    """An embed directory; `scores` (clips, 3) makes it one of a model with a head."""
+    rows = rows.with_columns(embedding=pl.Series(vectors, dtype=pl.Array(pl.Float32, vectors.shape[1])))
+    facts = {"kind": "embedding", "classes": CLASSES, "model": None if scores is None else "abc"} | (
+        {} if fold is None else {"fold": fold}
+    )
+    if scores is not None:
+        rows = rows.with_columns(scores=pl.Series(scores.astype(np.float32), dtype=pl.Array(pl.Float32, 3)))
+    return write_artifact(folder, "embed", rows, facts)
+
+
+def head(rows, share, seed=0):
+    """Scores that name the right class with a given probability, and another one else."""
+    random = np.random.default_rng(seed)
+    truth = np.array([CLASSES.index(labels[0]) if labels else 0 for labels in rows["labels"].to_list()])
+    answer = np.where(random.random(len(truth)) < share, truth, (truth + random.integers(1, 3, len(truth))) % 3)
+    return 0.7 * np.eye(3)[answer] + 0.1
+
+
+def evaluate(inputs, out, **settings):
+    return run(Evaluate(check(EvaluateSettings, settings), inputs, out), RunOptions(quiet=True))
+
+
+def metrics(out: Path):
+    return json.loads((out / "metrics.json").read_text())

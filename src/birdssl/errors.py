@@ -4,6 +4,7 @@
     ├── UsageError          2   the command line or a setting is wrong
     ├── NoInputError        4   nothing in the input matched
     ├── IncompatibleError   5   an artifact of the wrong kind or version, or settings that contradict it
+    ├── UnavailableError    1   what is needed can't be had here, such as a download; a recipe goes on without it
     └── BadInput            1   one file or row can't be used; a stage turns it into a reject and goes on
 
 A message says what was found, what was expected, and what to do, and it names the file.
@@ -32,6 +33,10 @@ class IncompatibleError(BirdsslError):
     """An artifact is of the wrong kind or version, or contradicts a setting."""
 
     exit_code = 5
+
+
+class UnavailableError(BirdsslError):
+    """Something from elsewhere can't be had here; a recipe leaves out what needs it, and goes on."""
 
 
 class BadInput(BirdsslError):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from birdssl.artifacts.weights import download_weights, read_weights, write_weights
-from birdssl.errors import BirdsslError, IncompatibleError, NoInputError
+from birdssl.errors import IncompatibleError, NoInputError, UnavailableError
 
 WEIGHTS = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.tensor(7)}
 
@@ -98,5 +98,5 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch, fail
         raise failure
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fail)
-    with pytest.raises(BirdsslError, match=r"can't be downloaded .* --weights resnet50\.pth"):
+    with pytest.raises(UnavailableError, match=r"can't be downloaded .* --weights resnet50\.pth"):
         download_weights("https://example.org/models/resnet50.pth")

@@ -10,7 +10,7 @@ import pytest
 from toy import Double, DoubleSettings
 
 from birdssl.cli.verbs import VERBS as VERBS_OF_THE_CLI
-from birdssl.errors import NoInputError, UsageError
+from birdssl.errors import NoInputError, UnavailableError, UsageError
 from birdssl.settings.augment import AugmentSettings
 from birdssl.settings.detect import DetectSettings
 from birdssl.settings.evaluate import EvaluateSettings
@@ -162,19 +162,55 @@ def test_a_table_may_be_made_of_the_cells_that_there_are(
     text = CHAIN.replace('over = ["end"]', 'over = ["end"]\npartial = true').replace('stage = "last"', 'stage = "all"')
     assert start(tmp_path, numbers, text, ["factor=3", "end=long"], dry_run=True) == 0
     *_, last = capsys.readouterr().out.splitlines()
-    assert last.endswith(f"-o {tmp_path}/runs/all-so-far --overwrite")
+    assert last.endswith(f"-o {tmp_path}/runs/all-3-so-far --overwrite")
     assert last.count("/doubled") == 1
     assert start(tmp_path, numbers, text, ["factor=3", "end=long"]) == 0
-    so_far = tmp_path / "runs" / "all-so-far"
+    so_far = tmp_path / "runs" / "all-3-so-far"
     assert (so_far / "total.txt").read_text() == "900"
     assert "all lacks 1 of 2 runs" in caplog.text
     states = [row["state"] for row in csv.DictReader((tmp_path / "runs/chain.results.csv").read_text().splitlines())]
-    assert states == ["so far", "so far"]
+    assert states == ["missing", "so far"]
     assert start(tmp_path, numbers, text, ["factor=3"]) == 0
     assert not so_far.exists()
     assert start(tmp_path, numbers, text, ["factor=2", "end=short"]) == 0
     states = [row["state"] for row in csv.DictReader((tmp_path / "runs/chain.results.csv").read_text().splitlines())]
     assert states == ["so far", "complete"]
+
+
+def test_cells_that_there_are_not_are_neither_run_nor_gathered(tmp_path: Path, numbers: Path) -> None:
+    text = 'without = [{ factor = 3, end = "long" }]\n' + CHAIN
+    assert len(recipe(tmp_path, text).cells()) == 3
+    assert start(tmp_path, numbers, text) == 0
+    totals = {
+        json.loads((path / "stage.json").read_text())["summary"]["total"] for path in (tmp_path / "runs").glob("d*")
+    }
+    assert 450 not in totals  # of the last stage of that cell
+    for line, words in {
+        "without = [{ factr = 3 }]": "without: there is no axis 'factr'; did you mean 'factor'",
+        "without = 3": "without must be a list of tables",
+    }.items():
+        with pytest.raises(UsageError, match=words):
+            recipe(tmp_path, line + "\n" + CHAIN)
+
+
+def test_what_cannot_be_had_is_left_out_and_the_rest_runs(
+    tmp_path: Path, numbers: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As ImageNet's weights without a network: one cell fails to get them, and the table says what it lacks."""
+    work = Double.work
+
+    def refuse(stage: Double, unit: Unit) -> Any:
+        if stage.settings.factor == 10:
+            raise UnavailableError("there is no network")
+        return work(stage, unit)
+
+    monkeypatch.setattr(Double, "work", refuse)
+    text = CHAIN.replace('over = ["end"]', 'over = ["end"]\npartial = true')
+    assert start(tmp_path, numbers, text) == 0
+    rows = list(csv.DictReader((tmp_path / "runs" / "chain.results.csv").read_text().splitlines()))
+    assert [row["total"] for row in rows] == ["60", "", "90", ""]
+    assert "are left out: there is no network" in caplog.text
+    assert "all lacks 1 of 2 runs" in caplog.text
 
 
 def test_a_dry_run_prints_commands_that_can_be_typed(
@@ -293,18 +329,21 @@ def test_inputs_of_the_command_line_are_checked(tmp_path: Path, numbers: Path) -
 
 
 def test_shipped_recipes_go_by_their_names(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"one of birdssl's own: demo, .*p1"):
+    with pytest.raises(UsageError, match=r"one of birdssl's own: demo, dias2022, "):
         find_recipe(Path("p2"))
-    found = read_recipe(find_recipe(Path("p1")), VERBS_OF_THE_CLI)
-    assert len(found.cells()) == 4 * 5 * 4
+    found = read_recipe(find_recipe(Path("dias2022")), VERBS_OF_THE_CLI)
+    assert len(found.cells()) == 4 * 5 * 4 - 5  # no ImageNet weights for SimpleCNN
     steps = Expansion(found, VERBS_OF_THE_CLI, tmp_path / "runs", tmp_path).steps(found.cells())
     counts = Counter(step.name for step in steps)
-    assert (counts["render"], counts["pretrain"], counts["finetune"], counts["folds"]) == (1, 40, 80, 16)
+    assert (counts["render"], counts["pretrain"], counts["finetune"], counts["folds"]) == (1, 40, 75, 15)
+    assert (counts["starts"], counts["table"]) == (4, 1)
+    assert next(step.settings.expected for step in steps if step.name == "starts") == ["simplecnn from imagenet"]
     one = Expansion(found, VERBS_OF_THE_CLI, tmp_path / "runs", tmp_path).steps(
         select(found, ["encoder=resnet50", "fold=0", "start=vicreg"])
     )
     assert [step.name for step in one] == [
-        "segment", "split", "augment", "render", "pretrain", "finetune", "embed", "evaluate", "folds",
+        "segment", "split", "augment", "render", "pretrain", "finetune", "embed", "evaluate", "folds", "starts",
+        "table",
     ]  # fmt: skip
     assert str(one[4].out) in one[5].command()
 

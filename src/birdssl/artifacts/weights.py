@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from birdssl.artifacts.atomic import atomic_path
-from birdssl.errors import BirdsslError, IncompatibleError, NoInputError
+from birdssl.errors import IncompatibleError, NoInputError, UnavailableError
 
 SAFETENSORS = ".safetensors"
 
@@ -73,15 +73,16 @@ def _tensors(path: Path, weights: object) -> dict[str, Tensor]:
 def download_weights(url: str) -> dict[str, Tensor]:
     """Tensors by name from torchvision's server, kept in torch's cache (TORCH_HOME) with their checksum verified.
 
-    Raises BirdsslError when it can't be reached: it says which file to fetch by hand.
+    Raises UnavailableError when it can't be reached: it says which file to fetch by hand.
     """
     try:
         weights = torch.hub.load_state_dict_from_url(
             url, map_location="cpu", progress=False, check_hash=True, weights_only=True
         )
     except (http.client.HTTPException, OSError, RuntimeError) as error:
-        raise BirdsslError(
-            f"{url} can't be downloaded ({error}); fetch it on a machine that can, copy it here, and give it with "
-            f"--weights {url.rsplit('/', 1)[-1]}"
+        name = url.rsplit("/", 1)[-1]
+        raise UnavailableError(
+            f"{url} can't be downloaded ({error}); fetch it on a machine that can, and give it with --weights {name}, "
+            f"or copy it to {Path(torch.hub.get_dir()) / 'checkpoints' / name}, where recipes find it"
         ) from None
     return _tensors(Path(url), weights)

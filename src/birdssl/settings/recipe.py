@@ -10,7 +10,7 @@ class RecipeSettings(Settings):
 
     Every stage gets a directory in OUT that is named after its settings and inputs, so that variants and recipes share
     what they have in common, and the same command again finishes what is missing. Each command line is printed before
-    it runs and can be typed by hand. A bare name such as p1 is a recipe that comes with birdssl.
+    it runs and can be typed by hand. A bare name such as dias2022 is a recipe that comes with birdssl.
 
     Several processes or machines may fill one OUT, each with its own --only: a directory that two of them need is made
     by one while the other waits.

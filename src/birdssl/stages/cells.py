@@ -23,7 +23,7 @@ from birdssl.stages.recipe import GIVEN, Cell, Recipe, StageEntry, choose, fill
 REFERENCE = "@"  # begins a setting that stands for the directory of a stage
 SHOWN_OPTIONS = ("jobs", "device", "update", "overwrite", "max_rejects")
 DIGITS = 8  # hex digits of a key in a directory's name
-SO_FAR = "-so-far"  # behind a stage's name: what it makes of the cells that there are
+SO_FAR = "-so-far"  # ends the name of what is made of the cells that there are
 
 
 class MissingInput(UsageError):
@@ -74,9 +74,17 @@ class Step:
         return shlex.join(words)
 
 
+def so_far_name(step: Step) -> str:
+    """The directory for what a step makes of a part of its cells."""
+    words = [step.name, *(str(value) for value in step.cell.values())]
+    return "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in "-".join(words)) + SO_FAR
+
+
 def flag_words(settings: Settings, name: str) -> list[str]:
     """A setting as words of a command line, as the flag's own reader takes them."""
     flag, value = type(settings).flag(name), getattr(settings, name)
+    if value == []:
+        return []
     if isinstance(value, bool):
         return [flag if value else f"--no-{flag[2:]}"]
     items = [f"{item:g}" if isinstance(item, float) else str(item)
@@ -128,11 +136,11 @@ class Expansion:
     def so_far(self, step: Step, made: Collection[str]) -> Step | None:
         """A step that gathers cells, over those that are complete or among the keys `made`; None where there are none.
 
-        Its directory is named after the stage, since what is in it changes.
+        Its directory is named after the stage and the cell, since what is in it changes.
         """
         there = {need.out for need in step.needs if need.key in made or need.complete()}
         inputs = tuple(path for path in step.inputs if there & {path, *path.parents})
-        return replace(step, out=self.out / f"{step.name}{SO_FAR}", inputs=inputs) if inputs else None
+        return replace(step, out=self.out / so_far_name(step), inputs=inputs) if inputs else None
 
     def _append(self, step: Step, ordered: dict[str, Step]) -> None:
         for need in step.needs:
@@ -275,7 +283,7 @@ class Expansion:
         """The cells in which a stage is read: this one, or all values of the axes that are gathered over."""
         values = [self.recipe.matrix[axis] for axis in entry.over]
         cells = [{**cell, **dict(zip(entry.over, each, strict=True))} for each in product(*values)]
-        return [each for each in cells if self.recipe.stages[name].belongs(each)]
+        return [each for each in cells if self.recipe.has(each) and self.recipe.stages[name].belongs(each)]
 
     def _from_recipe(self, text: str) -> Path:
         """A path in a recipe is meant from the recipe's folder; it's shown from where the command runs."""

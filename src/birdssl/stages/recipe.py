@@ -22,9 +22,10 @@ when = { start = ["vicreg"] }           # cells that have this stage
 [stages.evaluate]
 input = "embed"
 over = ["start"]                        # one for all values of these axes, not one a cell
-partial = true                          # made of what there is while cells are missing, in OUT/evaluate-so-far
+partial = true                          # made of what there is while cells are missing, in OUT/evaluate-...-so-far
 
 base = "other.toml"                     # at the top: a recipe beside it, of which this one changes what it says anew
+without = [{ fold = 1, start = "vicreg" }]  # at the top: cells that there are not
 
 [results]                               # a row for each run of that stage
 stage = "evaluate"
@@ -32,7 +33,7 @@ columns = { accuracy = "systems.0.balanced_accuracy.value" }
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -43,7 +44,7 @@ from birdssl.settings.base import nearest
 
 Cell = dict[str, Any]  # axis -> value
 
-KEYS = ("base", "title", "matrix", "stages", "results")
+KEYS = ("base", "title", "without", "matrix", "stages", "results")
 STAGE_KEYS = ("verb", "input", "when", "over", "partial", "jobs")
 GIVEN = "input"  # what stands for the command line's INPUT
 
@@ -77,10 +78,16 @@ class Recipe:
     stages: dict[str, StageEntry]
     result_stage: str | None = None
     result_columns: dict[str, str] = field(default_factory=dict)
+    without: tuple[Cell, ...] = ()
 
     def cells(self) -> list[Cell]:
-        """Every combination of the axes' values, the last axis fastest."""
-        return [dict(zip(self.matrix, values, strict=True)) for values in product(*self.matrix.values())]
+        """Every combination of the axes' values that there is, the last axis fastest."""
+        every = [dict(zip(self.matrix, values, strict=True)) for values in product(*self.matrix.values())]
+        return [cell for cell in every if self.has(cell)]
+
+    def has(self, cell: Cell) -> bool:
+        """Whether a cell, or a part of its axes, is one that there is."""
+        return not any(each.items() <= cell.items() for each in self.without)
 
 
 def read_recipe(path: Path, verbs: Iterable[str]) -> Recipe:
@@ -93,7 +100,8 @@ def read_recipe(path: Path, verbs: Iterable[str]) -> Recipe:
     stages = {name: _stage(path, name, _table(path, f"stages.{name}", entry), matrix, list(verbs))
               for name, entry in table["stages"].items()}  # fmt: skip
     stage, columns = _results(path, _table(path, "results", table.get("results", {})), names)
-    return Recipe(path, str(table.get("title", path.stem)), matrix, variants, stages, stage, columns)
+    without = _without(path, table.get("without", []), matrix)
+    return Recipe(path, str(table.get("title", path.stem)), matrix, variants, stages, stage, columns, without)
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
@@ -219,6 +227,17 @@ def _stage(path: Path, name: str, table: dict[str, Any], matrix: Mapping[str, An
     settings = {key: value for key, value in table.items() if key not in STAGE_KEYS}
     alternatives = {axis: tuple(values) if isinstance(values, list) else (values,) for axis, values in when.items()}
     return StageEntry(name, verb, tuple(inputs), settings, alternatives, tuple(over), jobs, partial)
+
+
+def _without(path: Path, rows: Any, matrix: Mapping[str, Sequence[Any]]) -> tuple[Cell, ...]:
+    """Cells that there are not. A value that another recipe's axis has lost means nothing here."""
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and row for row in rows):
+        raise UsageError(f'{path}: without must be a list of tables, such as [{{ fold = 1, start = "vicreg" }}]')
+    for row in rows:
+        for axis in row:
+            if axis not in matrix:
+                raise UsageError(f"{path}: without: there is no axis {axis!r}; {_nearest(axis, matrix)}")
+    return tuple(rows)
 
 
 def _results(path: Path, table: dict[str, Any], stages: list[str]) -> tuple[str | None, dict[str, str]]:

@@ -2,7 +2,7 @@
 
 OUT/recipe.json           says that the folder holds runs of recipes
 OUT/VERB-KEY/             a stage's directory, as if its command had been typed
-OUT/STAGE-so-far/         what a stage that gathers cells makes of those that there are, while some are missing
+OUT/STAGE-CELL-so-far/    what a stage that gathers cells makes of those that there are, while some are missing
 OUT/RECIPE.results.csv    a row for each run of the recipe's result stage, finished or not
 """
 
@@ -16,11 +16,11 @@ from typing import Any
 
 from birdssl.artifacts.artifact import read_record
 from birdssl.artifacts.atomic import write_json, write_text
-from birdssl.errors import UsageError
+from birdssl.errors import UnavailableError, UsageError
 from birdssl.settings.base import nearest
 from birdssl.settings.recipe import RecipeSettings
 from birdssl.settings.run import RunOptions
-from birdssl.stages.cells import REFERENCE, SO_FAR, Expansion, Step, Verb
+from birdssl.stages.cells import REFERENCE, Expansion, Step, Verb, so_far_name
 from birdssl.stages.recipe import GIVEN, Recipe, read_recipe, select
 from birdssl.stages.runner import DONE, remove_artifact, run
 
@@ -52,7 +52,8 @@ def run_recipe(
     if not steps:
         raise UsageError(f"{recipe.path}: nothing is left to run; give one of --input {', '.join(sorted(names))}")
     if options.dry_run:
-        lines = [step.command(chosen) for step, chosen in _ready(expansion, steps, options)]
+        here = {step.key for step in steps}
+        lines = [step.command(chosen) for step, chosen in _ready(expansion, steps, options, here)]
         as_json = json.dumps({"out": str(out), "dry_run": True, "commands": lines}, ensure_ascii=False)
         print(as_json if options.json_summary else "\n".join(lines))
         return DONE
@@ -66,7 +67,7 @@ def run_recipe(
 
 
 def find_recipe(path: Path) -> Path:
-    """A recipe's file: the path itself, or, for a bare name such as `p1`, the recipe of that name in the package."""
+    """A recipe's file: the path itself, or, for a bare name such as `dias2022`, that recipe in the package."""
     shipped = {file.stem: file for file in RECIPES.glob("*.toml")}
     if path.exists() or path.suffix or len(path.parts) != 1:
         return path
@@ -109,17 +110,22 @@ def run_steps(expansion: Expansion, steps: list[Step], options: RunOptions) -> t
     A step that gathers cells which this run leaves out waits until those are complete.
     """
     claim(expansion.out)
-    code, summaries = DONE, {}
-    for number, (step, chosen) in enumerate(_ready(expansion, steps, options), start=1):
+    code, summaries, here = DONE, {}, {step.key for step in steps}
+    for number, (step, chosen) in enumerate(_ready(expansion, steps, options, here), start=1):
         log.info("\n[%d/%d] $ %s", number, len(steps), step.command(chosen))
         stage = expansion.verbs[step.verb].stage()(step.settings, list(step.inputs), step.out, chosen)
-        # cells that run in several processes share steps: one makes them while the others wait
-        outcome = run(stage, wait=True)
+        try:
+            # cells that run in several processes share steps: one makes them while the others wait
+            outcome = run(stage, wait=True)
+        except UnavailableError as error:
+            log.warning("%s and what needs it are left out: %s", step.out, error)
+            here.discard(step.key)
+            continue
         summaries[step.key] = outcome.summary
         code = max(code, outcome.exit_code)
         if outcome.text and not options.json_summary:
             log.info("%s", outcome.text)
-        earlier = expansion.out / f"{step.name}{SO_FAR}"
+        earlier = expansion.out / so_far_name(step)
         if step.out != earlier and read_record(earlier) is not None:
             remove_artifact(earlier, stage.owns)  # the whole is there now
             if not any(earlier.iterdir()):
@@ -129,9 +135,10 @@ def run_steps(expansion: Expansion, steps: list[Step], options: RunOptions) -> t
     return code, summaries
 
 
-def _ready(expansion: Expansion, steps: list[Step], options: RunOptions) -> Iterator[tuple[Step, RunOptions]]:
-    """Steps in order with their options; what gathers cells that this run leaves out waits, or takes what there is."""
-    here = {step.key for step in steps}
+def _ready(
+    expansion: Expansion, steps: list[Step], options: RunOptions, here: set[str]
+) -> Iterator[tuple[Step, RunOptions]]:
+    """Steps in order with their options; what gathers cells that aren't `here` waits, or takes what there is."""
     for step in steps:
         chosen = options_of(step, expansion, options)
         missing = [need for need in step.needs if need.key not in here and not need.complete()]
@@ -188,7 +195,7 @@ def result_rows(expansion: Expansion) -> list[dict[str, Any]]:
     for step in steps.values():
         record = read_record(step.out)
         made_of_some = record is None and recipe.stages[name].partial
-        record = read_record(expansion.out / f"{name}{SO_FAR}") if made_of_some else record
+        record = read_record(expansion.out / so_far_name(step)) if made_of_some else record
         summary = record.summary if record else {}
         row = {axis: step.cell.get(axis, "all") for axis in recipe.matrix}
         state = record.state if record else "missing"

@@ -304,6 +304,7 @@ complete -c birdssl -n '__birdssl_verb evaluate' -l shared-origins -x -a 'refuse
 complete -c birdssl -n '__birdssl_verb evaluate' -l draws -x -d 'Draws of origins for the intervals'
 complete -c birdssl -n '__birdssl_verb evaluate' -l level -x -d 'Level of the intervals'
 complete -c birdssl -n '__birdssl_verb evaluate' -l projection-clips -x -d 'Most clips in a t-SNE picture'
+complete -c birdssl -n '__birdssl_verb evaluate' -l circumstance-clips -x -d 'Most training clips that site, recorder and hour are learned from, ...'
 complete -c birdssl -n '__birdssl_verb evaluate' -l seed -x -d 'Decides draws, pictures and the classifiers\' inner folds'
 complete -c birdssl -n '__birdssl_verb evaluate' -s o -l out -x -a '(__fish_complete_directories)' -d 'Directory to write'
 complete -c birdssl -n '__birdssl_verb evaluate' -l config -r -F -d 'TOML file of settings'

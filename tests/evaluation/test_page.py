@@ -23,6 +23,11 @@ def system(name, value, **changes):
                    {"class": "owl", "clips": 0, "origins": 0, **interval(None, why="no clips")}],
         "confusion": {"rows": ["wren", "owl"], "columns": ["wren", "owl"], "counts": [[20, 0], [0, 0]]},
         "silhouette": {"value": -0.25, "reason": None, "clips": 20},
+        "circumstances": [
+            {"name": "site", "clips": 20, "origins": 9, "classes": 2, "chance": 0.5, "told": True,
+             **interval(0.9, 0.8, 0.97)},
+            {"name": "recorder", "why": "not known of any clip"},
+        ],
         "projection": {"shown": 9, "of": 20, "perplexity": 3.0, "model": "", "reason": None},
         "figures": {"recall": "r.png", "confusion": "c.png", "projection": "p.png"}, **changes,
     }  # fmt: skip
@@ -129,6 +134,14 @@ def test_folds_and_their_tests_are_shown_where_there_are_some():
     assert "Over folds Too little to tell" in text or "Over folds too little to tell" in text
     assert "−0.80 (1)" in text
     assert "0.500 – – −0.57" in text
+
+
+def test_what_else_an_embedding_tells_is_shown_or_why_not():
+    text = words(page(results(system("a", 0.4))))
+    assert "Is it the animal, or the microphone?" in text
+    assert "site 2 of them 90.0 % 80.0 to 97.0 % 50.0 % 20 9" in text
+    assert "recorder not known of any clip" in text
+    assert "microphone" not in words(page(results(system("a", 0.4, circumstances=[]))))
 
 
 def test_a_result_without_a_part_is_an_error_not_a_blank():

@@ -345,3 +345,20 @@ def test_each_probe_learns_clear_classes(two, tmp_path, probe):
     scores = [system["balanced_accuracy"]["value"] for system in metrics(tmp_path / "out")["systems"]]
     assert min(scores) > 0.6
     assert scores[0] == scores[1]  # the same vectors, heads set aside
+
+
+def test_an_embedding_that_knows_the_site_is_found_out(tmp_path):
+    rows, vectors = table()
+    number = rows["recording"].str.extract(r"(\d+)\.wav").cast(pl.Int64)
+    south = (number // 3 % 2 == 1).to_numpy()
+    rows = rows.with_columns(site=pl.Series(np.where(south, "south", "north")))
+    vectors[:, 5] += 4 * south
+    evaluate([embedded(tmp_path / "a", rows, vectors)], tmp_path / "out", name=["a"])
+    found = {row["name"]: row for row in metrics(tmp_path / "out")["systems"][0]["circumstances"]}
+    assert found["site"]["told"]
+    assert found["species"]["classes"] == 3
+    assert found["hour of day"]["why"] == "not known of any clip"
+    assert any("a tells the site of recordings that it never met" in note
+               for note in metrics(tmp_path / "out")["notes"])  # fmt: skip
+    evaluate([embedded(tmp_path / "a", rows, vectors)], tmp_path / "none", name=["a"], circumstance_clips=0)
+    assert metrics(tmp_path / "none")["systems"][0]["circumstances"] == []

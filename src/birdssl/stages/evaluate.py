@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
@@ -25,6 +26,7 @@ from birdssl.artifacts.manifest import CLIP_SCHEMA
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.evaluation import album, selection
 from birdssl.evaluation.answers import Answers, head_answers, how_in_words, probe_answers
+from birdssl.evaluation.circumstances import SPECIES, circumstance_notes, circumstances
 from birdssl.evaluation.lineage import (
     best_on_validation,
     learned_from,
@@ -276,10 +278,31 @@ class Evaluate(Stage[EvaluateSettings]):
             view = project(vectors, truth, self.settings.seed, wanted) if wanted else None
             system["projection"] = _view(view, rows, chosen)
             system["figures"] = {"projection": None}
+            fold = rows["model_fold"][0]
+            system["circumstances"] = self._circumstances(artifact, None if fold is None else int(fold))
+            results["notes"] += circumstance_notes(system["name"], system["circumstances"])
             for kind, data in album.portraits(system, view, truth).items():
                 path = f"{album.FOLDER}/{album.slug(system['name'], number)}-{kind}.png"
                 system["figures"][kind], pictures[path] = path, data
         return pictures
+
+    def _circumstances(self, artifact: Artifact, fold: int | None) -> list[dict[str, Any]]:
+        """How well the embeddings of one input tell site, recorder and hour, next to species."""
+        most, settings = self.settings.circumstance_clips, self.settings
+        if not most:
+            return []
+        table = artifact.scan().select(*dict.fromkeys(NEEDED)).collect().filter(selection.ORIGINALS)
+        held = selection.held_out(table, settings.on, fold, str(artifact.path))
+        rest = table.filter(~selection.IN_TEST & ~pl.col("id").is_in(held["id"].implode())).sort("id")
+        rest = rest.gather_every(max(1, -(-rest.height // most)))
+        one = (pl.col("labels").list.n_unique() == 1) & pl.col("labels").list.first().is_in(self.classes.scored)
+        rows = pl.concat([held, rest]).with_columns(
+            pl.when(one).then(pl.col("labels").list.first()).alias(SPECIES),
+            pl.col("origin").fill_null(pl.col("recording")),
+        )
+        vectors = _with(artifact, rows["id"].to_list(), "embedding")["embedding"].to_numpy()
+        doubt = Doubt(settings.seed, settings.draws, settings.level)
+        return circumstances(rows, vectors, np.arange(rows.height) < held.height, doubt)
 
     def _repeat(self) -> dict[str, Any]:
         """The command line that repeats the report, with paths as seen from the folder that holds OUT."""

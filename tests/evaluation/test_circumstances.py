@@ -1,0 +1,85 @@
+"""Site, recorder and hour out of embeddings: found where they are in them, and not where they aren't."""
+
+import datetime
+
+import numpy as np
+import polars as pl
+import pytest
+
+from birdssl.evaluation.circumstances import HOUR, RECORDER, SITE, SPECIES, circumstance_notes, circumstances, values_of
+from birdssl.evaluation.scoring import Doubt
+
+DOUBT = Doubt(seed=0, draws=300)
+
+
+def survey(seed: int = 0, each: int = 6) -> pl.DataFrame:
+    """Recordings of two species at two sites by day and by night, all combinations alike; a quarter is held out."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for number in range(8 * each):
+        species, site, night = number % 2, number // 2 % 2, number // 4 % 2
+        for clip in range(3):
+            hour = 12 if not night else random.choice([22, 23, 0, 1])
+            rows.append((f"{number}-{clip}", f"r{number}", f"site-{site}", None, f"species-{species}",
+                         datetime.datetime(2024, 5, 1, int(hour)), number >= 6 * each))  # fmt: skip
+    names = ["id", "origin", SITE, RECORDER, SPECIES, "time", "held"]
+    return pl.DataFrame(rows, schema=names, orient="row", schema_overrides={RECORDER: pl.String})
+
+
+def vectors(rows: pl.DataFrame, **strengths: float) -> np.ndarray:
+    """Noise, with an axis for each circumstance as strong as it is told to be."""
+    axes = []
+    for name, strength in strengths.items():
+        values = np.array(values_of(rows, {"hour": HOUR}.get(name, name)))
+        axes.append(strength * (values == values[0]))
+    noise = np.random.default_rng(1).standard_normal((rows.height, 6))
+    noise[:, : len(axes)] += np.array(axes).T
+    return noise.astype(np.float32)
+
+
+def told(rows: pl.DataFrame, points: np.ndarray) -> dict[str, dict]:
+    return {row["name"]: row for row in circumstances(rows, points, rows["held"].to_numpy(), DOUBT)}
+
+
+def test_what_is_in_the_embedding_is_found_and_what_is_not_stays_at_chance():
+    rows = survey()
+    found = told(rows, vectors(rows, species=4.0, site=4.0))
+    assert found[SPECIES]["value"] > 0.9
+    assert found[SITE]["told"]
+    assert found[SITE]["chance"] == 0.5
+    assert not found[HOUR]["told"]
+    assert found[HOUR]["low"] < 0.5 < found[HOUR]["high"]
+    assert found[RECORDER] == {"name": RECORDER, "why": "not known of any clip"}
+    (note,) = circumstance_notes("VICReg", list(found.values()))
+    assert note.startswith("VICReg tells the site of recordings that it never met (")
+
+
+def test_the_hour_wraps_around_midnight():
+    hours = [21, 23, 0, 2, 3, 8, 9, 14, 15, 20]
+    rows = pl.DataFrame({"time": [datetime.datetime(2024, 5, 1, hour) for hour in hours]})
+    assert [value.split()[0] for value in values_of(rows, HOUR)] == ["21"] * 4 + ["3"] * 2 + ["9"] * 2 + ["15"] * 2
+    assert values_of(pl.DataFrame({"time": [None]}, schema={"time": pl.Datetime("ms")}), HOUR) == [None]
+
+
+def test_a_recording_on_both_sides_is_not_learned_from():
+    """Each clip's origin is in its vector; with it on both sides a site would be told by heart."""
+    rows = survey()
+    both = rows.with_columns(held=pl.int_range(pl.len()) % 3 == 0)  # one clip of every recording
+    found = told(both, vectors(rows, site=4.0))
+    assert found[SITE]["why"].startswith("0 known in two training recordings or more")
+
+
+@pytest.mark.parametrize("known", ["one site", "one recording of each"])
+def test_too_little_to_learn_from_is_said(known: str):
+    rows = survey()
+    if known == "one site":
+        rows = rows.with_columns(pl.lit("here").alias(SITE))
+    else:
+        rows = rows.with_columns(pl.col("origin").alias(SITE))
+    assert "two are needed" in told(rows, vectors(rows, species=4.0))[SITE]["why"]
+
+
+def test_sites_that_training_never_met_are_not_asked_about():
+    rows = survey()
+    new = pl.when(pl.col("held") & (pl.col(SITE) == "site-1")).then(pl.lit("new")).otherwise(SITE).alias(SITE)
+    assert "1 of them in held-out ones" in told(rows.with_columns(new), vectors(rows, site=4.0))[SITE]["why"]

@@ -83,3 +83,13 @@ def test_sites_that_training_never_met_are_not_asked_about():
     rows = survey()
     new = pl.when(pl.col("held") & (pl.col(SITE) == "site-1")).then(pl.lit("new")).otherwise(SITE).alias(SITE)
     assert "1 of them in held-out ones" in told(rows.with_columns(new), vectors(rows, site=4.0))[SITE]["why"]
+
+
+def test_all_right_is_above_chance_where_there_are_too_many_recordings_for_luck():
+    """Where all origins agree there is no interval; four of two sites are told by luck once in 16 times."""
+    rows = survey()
+    held = rows.filter("held")["origin"].unique(maintain_order=True).to_list()
+    for count, shown in ((4, False), (8, True)):
+        fewer = rows.filter(~pl.col("held") | pl.col("origin").is_in(held[:count]))
+        found = told(fewer, vectors(fewer, site=40.0))[SITE]
+        assert (found["value"], found["low"], found["told"]) == (1.0, None, shown)

@@ -43,7 +43,7 @@ def circumstances(
         doubt: of the intervals, which are over held-out origins.
 
     Returns rows of name, and either `why` there is nothing to say, or clips, origins, classes, chance, the balanced
-    accuracy with its interval, and `told`: whether the interval lies above chance.
+    accuracy with its interval, and `told`: whether it is shown above chance.
     """
     apart = ~np.isin(rows["origin"].to_numpy(), rows["origin"].to_numpy()[held])
     return [_one(name, rows, vectors, held, apart, doubt) for name in NAMES]
@@ -79,8 +79,15 @@ def _one(
         "classes": len(classes),
         "chance": round(chance, 6),
         **found,
-        "told": found["low"] is not None and found["low"] > chance,
+        "told": _above(found, chance, counted.origins, doubt.level),
     }
+
+
+def _above(found: dict[str, Any], chance: float, origins: int, level: float) -> bool:
+    """Whether a score lies above chance: its interval does, or all origins are right and too many for luck."""
+    if found["low"] is not None:
+        return bool(found["low"] > chance)
+    return bool(found["value"] == 1 and chance**origins < 1 - level)
 
 
 def circumstance_notes(system: str, found: Sequence[dict[str, Any]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,23 @@ def test_channels_are_listened_to_apart(tmp_path: Path, model: Path) -> None:
     found = open_artifact(tmp_path / "out").manifest()
     assert found.select("channel", "label", "start").rows() == [(0, "low", 1.0), (1, "high", 2.0)]
     assert detect([tmp_path / "card"], tmp_path / "three", model, {"channel": "2"}).exit_code == 3
+
+
+def test_recordings_below_the_models_rate_are_said(
+    tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file of half the rate was scored, with confidence, by what it can't hold."""
+    write_sound(tmp_path / "card" / "full.wav", sound(5.0, []))
+    soundfile.write(tmp_path / "card" / "half.wav", np.zeros(RATE // 2 * 5, np.float32), RATE // 2)
+    detect([tmp_path / "card"], tmp_path / "out", model)
+    (said,) = [record.getMessage() for record in caplog.records if "was trained at" in record.getMessage()]
+    assert said.startswith(f"1 of 2 recordings have {RATE // 2} Hz and the model was trained at {RATE} Hz")
+
+
+def test_a_few_shot_run_is_pointed_to_its_classifier(card: Path, tmp_path: Path, model: Path) -> None:
+    shutil.copytree(model, tmp_path / "few" / "classifier")
+    with pytest.raises(NoInputError, match=r"few/classifier, which is one"):
+        detect([card], tmp_path / "out", tmp_path / "few")
 
 
 def test_an_encoder_alone_is_refused(card: Path, tmp_path: Path) -> None:

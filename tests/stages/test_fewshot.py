@@ -28,6 +28,7 @@ from birdssl.stages.embed import Embed
 from birdssl.stages.evaluate import Evaluate
 from birdssl.stages.fewshot import Fewshot
 from birdssl.stages.fewshot_cell import CellWork
+from birdssl.stages.fewshot_notes import notes
 from birdssl.stages.runner import run
 from birdssl.training.saved_model import load_model
 from birdssl.training.session import training_session
@@ -172,7 +173,10 @@ def test_an_own_set_gets_its_best_classifier_named_and_an_encoder(tmp_path: Path
     assert told["pretraining"]["clips"] == 22
     model = load_model(made.out / "encoder")
     assert model.encoder.name == "acoustic-ssm"
-    assert told["kept"] in outcome.text
+    assert f"OUT/classifier holds {told['kept']['words']}" in outcome.text
+    assert f"{told['kept']['score']:.1%} inside the folds" in outcome.text
+    assert "random start, fine-tuned" in outcome.text
+    assert json.loads((made.out / "classifier" / "model.json").read_text())["provenance"]["objective"] == "cola"
     classifier = load_model(made.out / "classifier")
     assert classifier.classes == ("alto", "bass", "soprano", "tenor")
     embed = Embed(EmbedSettings(model=made.out / "classifier"), [waves], tmp_path / "embedded", QUIET)
@@ -214,6 +218,60 @@ def test_what_an_own_set_taught_its_models_is_known_later(tmp_path: Path):
     alone = shutil.copytree(made.out / "encoder", tmp_path / "alone" / "encoder")
     unknown = few_shot(tmp_path / "unknown", waves, start=str(alone), draws=1, classifiers=["centroid"], **unset)
     assert "What the start was trained on isn't known here" in run(unknown).text
+
+
+def test_a_start_and_settings_that_contradict_it_are_refused(waves: Path, tmp_path: Path):
+    """They were taken without a word, and an objective that nothing had learned was recorded."""
+    made = few_shot(tmp_path / "own", waves, protocol="own", shots=..., draws=..., epochs=1, classifiers=["linear"])
+    run(made)
+    start = str(made.out / "encoder")
+    unset = dict.fromkeys(("widths", "ssm_layers", "ssm_state", "n_mels", "hop", "crop_seconds"), ...)
+    for changed in ({"encoder": "adapted-cnn"}, {"ssm_layers": 3}, {"size": "full"}):
+        (name,) = changed
+        with pytest.raises(IncompatibleError, match=rf"--{name.replace('_', '-')} .* contradicts the start"):
+            few_shot(tmp_path / "out", waves, start=start, **{**unset, **changed}).plan()
+    for changed in ({"objective": "clar"}, {"shuffle_pairs": True}, {"projector_width": 64}):
+        with pytest.raises(UsageError, match="is for --start pretrain"):
+            few_shot(tmp_path / "out", waves, start=start, **unset, **changed)
+    with pytest.raises(NoInputError, match="--start pretrian: no such directory; give pretrain, none"):
+        few_shot(tmp_path / "out", waves, start="pretrian").plan()
+    started = few_shot(tmp_path / "started", waves, start=start, protocol="own", shots=..., draws=..., **unset)
+    run(started)
+    assert "objective" not in json.loads((started.out / "encoder" / "model.json").read_text())["provenance"]
+
+
+def test_an_own_set_is_told_when_pretraining_was_no_help_and_when_nothing_can_be_kept(tmp_path: Path):
+    """A random start, which can't be chosen, once scored 30 points above what was called the best."""
+    results = {
+        "systems": [
+            {"features": "pretrained", "average": {"value": 0.5}, "name": "M, linear"},
+            {"features": "random", "average": {"value": 0.7}, "name": "random start, linear"},
+            {"features": "", "average": {"value": 0.5}, "name": "chosen", "chose": {"M, linear": 1}, "method": ""},
+        ],
+        "groups": ["all"], "apart": [], "independent_groups": 1, "chance": {"average": 0.25},
+    }  # fmt: skip
+    settings = check(FewshotSettings, {"protocol": "own"})
+    kept = {"draws": [], "kept": {"words": "M, fine-tuned", "score": 0.2}}
+    text = " ".join(notes(settings, results, [kept]))
+    assert "never trained did as well or better (random start, linear: 70.0%, the chosen 50.0%)" in text
+    assert "M, fine-tuned, the best of those that run on raw recordings: 20.0% inside the folds, where chance" in text
+    results["systems"][1]["average"]["value"] = 0.4
+    assert "never trained" not in " ".join(notes(settings, results, [kept]))
+    waves = rendered_waves(tmp_path / "waves", 4)
+    none = few_shot(tmp_path / "none", waves, protocol="own", shots=..., draws=..., epochs=1, classifiers=["knn"])
+    assert "There is no OUT/classifier" in run(none).text
+
+
+def test_fine_tuning_that_learned_nothing_is_said(waves: Path, tmp_path: Path):
+    made = few_shot(tmp_path / "out", waves, finetune_rate=1e-6, finetune_epochs=0, classifiers=["finetune"], draws=1)
+    rows = run(made), answers(made)
+    answered = rows[1].filter((pl.col("features") == "pretrained") & (pl.col("part") == QUERY))["predicted"]
+    stuck = answered.value_counts()["count"].max() >= 0.9 * len(answered)
+    assert ("Fine-tuning gave nearly all clips one class in 1 of 1 cells" in rows[0].text) == stuck
+    told = {"draws": [{**dict.fromkeys(("queries", "shared", "left_out"), 0), "draw": 0, "stuck": True,
+                       "single_origin_classes": []}]}  # fmt: skip
+    results = {"systems": [], "groups": ["all"], "apart": [], "independent_groups": 1}
+    assert "in 1 of 1 cells: it hardly learned" in " ".join(notes(check(FewshotSettings, {}), results, [told]))
 
 
 def test_clips_of_origins_that_the_start_has_heard_are_counted_too(tmp_path: Path):
@@ -341,7 +399,7 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(waves: Path, tmp_p
         ssm_state=None,
         crop_seconds=0.05,
     )
-    refused(NoInputError, "holds no", start=str(tmp_path / "nowhere"))
+    refused(NoInputError, "holds no", start=str(tmp_path))
     refused(UsageError, "there are 2 groups; choose one by --only-groups", protocol="own", shots=..., draws=...,
             group=["x=alto,bass", "y=tenor,soprano"])  # fmt: skip
     one = rendered_waves(tmp_path / "one", 1)

@@ -330,20 +330,20 @@ def test_samples_come_whole_however_bytes_come(form: str, kind: str) -> None:
     for seed in range(20):
         draw = np.random.default_rng(seed)
         source = Dribble(given.tobytes(), iter(lambda draw=draw: int(draw.integers(1, 9)), 0))
-        found = np.concatenate(list(blocks(source, form)))
+        found = np.concatenate(list(blocks(source, form, RATE)))
         np.testing.assert_array_equal(found, given)
         assert found.dtype == np.dtype(kind).newbyteorder("=")
 
 
 def test_a_cut_off_sample_is_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
     data = np.arange(5, dtype="<i2").tobytes() + b"\x01"
-    assert np.concatenate(list(blocks(io.BytesIO(data), "s16le"))).tolist() == [0, 1, 2, 3, 4]
+    assert np.concatenate(list(blocks(io.BytesIO(data), "s16le", RATE))).tolist() == [0, 1, 2, 3, 4]
     assert "ended within a sample; its last 1 bytes are left out" in caplog.text
 
 
 def test_a_stream_of_a_single_sample() -> None:
-    assert np.concatenate(list(blocks(io.BytesIO(b"\x05\x00"), "s16le"))).tolist() == [5]
-    assert not np.concatenate([np.zeros(0), *blocks(io.BytesIO(b""), "s16le")]).size
+    assert np.concatenate(list(blocks(io.BytesIO(b"\x05\x00"), "s16le", RATE))).tolist() == [5]
+    assert not np.concatenate([np.zeros(0), *blocks(io.BytesIO(b""), "s16le", RATE)]).size
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "AIFF"])
@@ -351,8 +351,30 @@ def test_files_that_arent_raw_are_refused(form: str) -> None:
     held = io.BytesIO()
     soundfile.write(held, np.zeros(1000, np.float32), RATE, format=form)
     held.seek(0)
-    with pytest.raises(UsageError, match=rf"(?i)this is a {form} file, and raw PCM is expected; decode it first"):
-        list(blocks(held, "s16le"))
+    with pytest.raises(UsageError, match=rf"(?i)this is an? {form} file, and raw PCM is expected; decode it first"):
+        list(blocks(held, "s16le", RATE))
+
+
+def test_a_file_of_boxes_is_refused_with_a_command_for_this_stream() -> None:
+    """The command once named a rate that the stream wasn't taken at: what followed it was heard at another pitch."""
+    held = io.BytesIO(b"\x00\x00\x00\x20ftypM4A " + bytes(100))
+    with pytest.raises(UsageError, match=r"an MP4 or M4A file.* -f f32le -ac 1 -ar 22050 - \| .*--stream-rate 22050 "):
+        list(blocks(held, "f32le", 22050))
+
+
+def test_floats_beyond_full_scale_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    intake = Intake(RATE, RATE)
+    for level in (0.5, 20.0, 30.0):
+        intake.take(np.full(RATE, level, np.float32))
+    assert [record.getMessage()[:44] for record in caplog.records] == ["the stream holds values up to 20 at 1 s; flo"]
+
+
+def test_a_stream_without_a_sample_is_no_success(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give(monkeypatch, b"")
+    assert run_here("--model", str(folder)) == 4
+    assert "stdin ended before the first sample" in capsys.readouterr().err
 
 
 # --- the command line -------------------------------------------------------------------------------------------------

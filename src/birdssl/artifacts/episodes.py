@@ -217,7 +217,7 @@ def support_folds(
     if counts.min() < 2:
         raise IncompatibleError(
             f"{classes[counts.argmin()]} has one labelled clip; choosing a classifier by folds takes two or more of "
-            "each class: label another"
+            "each class: label another, or leave the class out by --group NAME=LABEL,LABEL"
         )
     lonely = tuple(str(label) for label in classes if len(set(sources[names == label])) == 1)
     parts = np.array([f"{place} {source}" if label in lonely else source
@@ -289,6 +289,7 @@ def _check_sizes(clips: Clips, places: Positions, group: Group, plan: EpisodePla
         count = int((labels == label).sum())
         if count < least:
             raise IncompatibleError(
-                f"group {group.name}: {label} has {count} clips, and {plan.shots} shots with at least one query take "
-                f"{least}; label more, use fewer --shots, or --protocol own to learn from all of them"
+                f"group {group.name}: {label} has {count} clip{'' if count == 1 else 's'}, and {plan.shots} shots with "
+                f"at least one query take {least}; label more, use fewer --shots, leave the class out by "
+                "--group NAME=LABEL,LABEL, or use --protocol own to learn from all clips"
             )

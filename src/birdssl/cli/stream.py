@@ -4,32 +4,34 @@ import json
 import sys
 
 from birdssl.cli.console import say
-from birdssl.errors import UsageError
+from birdssl.errors import NoInputError, UsageError
 from birdssl.settings.embed import EmbedSettings
 from birdssl.settings.run import RunOptions
-from birdssl.stages.pcm import Intake, blocks
+from birdssl.stages.pcm import Intake, blocks, decoder
 from birdssl.stages.streaming import Heard, listening
 
 
 def stream(settings: EmbedSettings, options: RunOptions) -> int:
-    """Hear stdin until it ends and print what the model makes of it."""
+    """Hear stdin until it ends and print what the model makes of it. Raises NoInputError where nothing came."""
     source = sys.stdin
     if source is None or source.isatty():
         raise UsageError(
             "--stream reads sound on stdin, and nothing is piped in; give it raw PCM, as in "
-            "`ffmpeg -i mic.wav -f s16le -ac 1 -ar 20000 - | birdssl embed --stream --stream-rate 20000 --model DIR`"
+            f"`{decoder(settings.stream_format, settings.stream_rate or 48000)}`"
         )
     assert settings.model is not None
     with listening(settings.model, settings.memory, settings.layer, settings.stream_hop, options.device) as listener:
         intake = Intake(settings.stream_rate or listener.frontend.sample_rate, listener.frontend.sample_rate)
         write = Writer(settings.stream_lines, listener.classes)
-        for block in blocks(source.buffer, settings.stream_format):
+        for block in blocks(source.buffer, settings.stream_format, intake.rate):
             for heard in listener.push(intake.take(block)):
                 write(heard)
         for heard in listener.push(intake.finish()):
             write(heard)
         for heard in listener.finish():
             write(heard)
+    if not intake.seconds:
+        raise NoInputError("--stream: stdin ended before the first sample; did what feeds it fail?")
     if not options.quiet:
         say(f"{write.count} windows of {intake.seconds:g} s of sound")
     return 0

@@ -168,7 +168,7 @@ def _difference(found: pl.DataFrame, first: System, second: System, doubt: Doubt
 def _in_words(base: dict[str, str], gap: Interval) -> str:
     if gap.low is None and gap.reason == SAME:
         way = "above" if gap.estimate > 0 else "below"
-        if gap.estimate:
+        if round(gap.estimate, DIGITS):
             return f"{base['first']} {way} {base['second']} by {abs(gap.estimate) * 100:.1f} points in every cell"
         return f"no difference shown between {base['first']} and {base['second']}: the same score in every cell"
     if gap.low is None:
@@ -210,7 +210,9 @@ def markdown(results: Mapping[str, Any], title: str, notes: Iterable[str] = ()) 
         f"# {title}",
         "",
         f"Accuracy in per cent with {results['level'] * 100:g} % intervals (± half the width, also where that leads "
-        "beyond 0 or 100).",
+        "beyond 0 or 100)."
+        if results["score"] == "accuracy"
+        else "Accuracy in per cent, inside the labelled clips: of each fold by the others.",
         "",
     ]
     heads = [name.replace("|", "/") for name in groups]

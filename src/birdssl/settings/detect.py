@@ -18,7 +18,9 @@ class DetectSettings(Settings):
 
     example: ClassVar[str] = "birdssl detect card1/ --model finetuned -o detections"
 
-    model: Path = setting(..., "Classifier to run: OUT of finetune.", short="-m", metavar="DIR")
+    model: Path = setting(
+        ..., "Classifier to run: OUT of finetune, or OUT/classifier of fewshot.", short="-m", metavar="DIR"
+    )
     hop_seconds: float | None = setting(
         None, "Seconds from one window's start to the next; the model's clip length where not given.", gt=0
     )

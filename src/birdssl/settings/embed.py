@@ -27,7 +27,12 @@ class EmbedSettings(Settings):
 
     example: ClassVar[str] = "birdssl embed clips --model finetuned -o embedded"
 
-    model: Path | None = setting(None, "Model to run: OUT of pretrain or finetune.", short="-m", metavar="DIR")
+    model: Path | None = setting(
+        None,
+        "Model to run: OUT of pretrain or finetune, or OUT/classifier or OUT/encoder of fewshot.",
+        short="-m",
+        metavar="DIR",
+    )
     features: Literal["mel-statistics"] | None = setting(
         None, "Plain features instead of a model: mean and deviation over time of each row of the spectrogram."
     )

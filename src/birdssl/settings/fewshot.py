@@ -10,7 +10,7 @@ from birdssl.settings.base import setting
 from birdssl.settings.frontend import FrontendSettings
 from birdssl.settings.names import ObjectiveName
 from birdssl.settings.network import NetworkSettings
-from birdssl.settings.objective import ObjectiveSettings
+from birdssl.settings.objective import ALL_OWN, ObjectiveSettings
 from birdssl.settings.training import OptimisationSettings
 
 ClassifierName = Literal["finetune", "linear", "knn", "centroid"]
@@ -33,6 +33,9 @@ class FewshotSettings(OptimisationSettings, FrontendSettings, NetworkSettings, O
     queries are set apart first, by origin. own: every labelled clip is support, for a set of one's own; the best
     classifier is named by folds inside it, and kept in OUT/classifier for `birdssl detect` and `birdssl embed`, its
     encoder in OUT/encoder.
+
+    OUT holds table.md, table.csv, latex.csv, results.json and systems.png; its manifest has every answer, and cells/
+    says how each pretraining went.
     """
 
     example: ClassVar[str] = "birdssl fewshot waves -o fewshot --groups labels.csv --objective cola --epochs 500"
@@ -181,6 +184,14 @@ class FewshotSettings(OptimisationSettings, FrontendSettings, NetworkSettings, O
             raise ValueError("--start published and --weights FILE belong together: give both, or neither")
         if self.start == PUBLISHED and self.encoder is None:
             raise ValueError("--start published needs --encoder, which the weights are of")
+        if self.start in (PRETRAIN, NONE):  # the random start of an objective's encoder may be asked for
+            return self
+        for name in ("objective", "shuffle_pairs", "views", *ALL_OWN):
+            if name in self.model_fields_set:
+                raise ValueError(
+                    f"{self.flag(name)} is for --start pretrain, and with --start {self.start} nothing is pretrained; "
+                    "leave it out"
+                )
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,9 @@ OUT/detections.csv       the same for spreadsheets and R
 OUT/raven/<recording>.Table.1.selections.txt    for Raven, also where nothing was found
 """
 
+import contextlib
+import logging
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +28,8 @@ from birdssl.stages.frontends import band
 from birdssl.stages.inference import Network, model_source, open_network
 from birdssl.stages.recording_inputs import chosen_channels, complaint, recording_sources
 from birdssl.training.devices import choose_device
+
+log = logging.getLogger(__name__)
 
 CSV, RAVEN = "detections.csv", "raven"
 DEFAULT_THRESHOLD = 0.5
@@ -79,9 +84,24 @@ class Detect(Stage[DetectSettings]):
             )
         self._check(network)
         self._listing = listing = list_recordings(self.inputs, AUDIO_SUFFIXES)
+        self._warn_of_low_rates(network.frontend.sample_rate)
         units = [Unit(item.name, f"{item.identity} {self._digest}", item, TABLE_BYTES) for item in listing.recordings]
         units += [Unit(item.name, "refused", item) for item in listing.refused]
         return sorted(units, key=lambda unit: unit.key)
+
+    def _warn_of_low_rates(self, rate: int) -> None:
+        """Say which recordings lack the upper part of what the model knows; a file that can't be read is a reject."""
+        rates: Counter[int] = Counter()
+        for item in self._listing.recordings:
+            with contextlib.suppress(BadInput, OSError):
+                rates[probe(item.path).rate] += 1
+        for found, count in sorted(rates.items()):
+            if found < rate:
+                log.warning(
+                    "%d of %d recordings have %d Hz and the model was trained at %d Hz: they hold nothing above %d Hz, "
+                    "so what it says of them is doubtful",
+                    count, len(self._listing.recordings), found, rate, found // 2,
+                )  # fmt: skip
 
     def _network(self) -> Network:
         return open_network(self.settings.model, self._digest, self._device)

@@ -38,9 +38,22 @@ from birdssl.artifacts.episodes import (
 from birdssl.artifacts.manifest import ORIGINAL
 from birdssl.artifacts.text_tables import column, read_rows
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
-from birdssl.evaluation.fewshot import ANSWERS, PRETRAINED, SYSTEM, System, best_inside, cells, choose, systems
+from birdssl.evaluation.fewshot import (
+    ANSWERS,
+    FINETUNE,
+    FOLDS,
+    PRETRAINED,
+    QUERY,
+    SYSTEM,
+    System,
+    best_inside,
+    cells,
+    choose,
+    systems,
+)
 from birdssl.evaluation.fewshot_table import own_pairs, tabulate
 from birdssl.evaluation.lineage import Past, past
+from birdssl.evaluation.scoring import STUCK
 from birdssl.settings.fewshot import NONE, PRETRAIN, PUBLISHED, FewshotSettings
 from birdssl.stages.clip_table import merged_facts, recording_contents, remove_strays
 from birdssl.stages.contract import Result, Source, Stage, Unit, relative
@@ -50,7 +63,7 @@ from birdssl.stages.fewshot_tables import told, write_tables
 from birdssl.stages.frontends import PICTURES, check_length, started_frontend, waveform_frontend
 from birdssl.stages.inference import model_source
 from birdssl.stages.tables import TABLES
-from birdssl.stages.training import training_plan
+from birdssl.stages.training import check_start_options, training_plan
 from birdssl.training.joined import Joined, join
 from birdssl.training.labelled import labelled_rows
 from birdssl.training.methods import METHODS, frames_needed
@@ -91,7 +104,13 @@ class Fewshot(Stage[FewshotSettings]):
     @cached_property
     def started(self) -> SavedModel | None:
         """That model, as loaded."""
-        return None if self.model is None else load_model(self.model)
+        if self.model is None:
+            return None
+        if not self.model.exists():
+            raise NoInputError(
+                f"--start {self.model}: no such directory; give pretrain, none, published, or a model's directory"
+            )
+        return load_model(self.model)
 
     @cached_property
     def past(self) -> Past | None:
@@ -207,6 +226,7 @@ class Fewshot(Stage[FewshotSettings]):
     def _frontend(self) -> Frontend:
         if self.started is None:
             return waveform_frontend(self.settings, self.encoder_name, self.data.facts)
+        check_start_options(self.settings, self.started.encoder, str(self.model))
         if "kind" not in self.started.frontend:
             raise IncompatibleError(
                 f"--start {self.model} takes pictures, and few-shot takes sound; start from another"
@@ -281,6 +301,7 @@ class Fewshot(Stage[FewshotSettings]):
             rows, noted = work.run()
             for draw, episode in zip(noted["draws"], unit.payload.episodes, strict=True):
                 draw |= self._met(unit.payload.rows[episode.query])
+                draw["stuck"] = _stuck(rows.filter(pl.col("draw") == episode.draw), settings.protocol == "own")
             if settings.protocol == "own" and settings.start != NONE and unit.payload.seed == 0:
                 noted["kept"] = self._keep(work, rows, noted)
         shutil.rmtree(scratch, ignore_errors=True)  # a checkpoint of each of many cells would fill a disk
@@ -310,12 +331,14 @@ class Fewshot(Stage[FewshotSettings]):
                         "encoder that was pretrained without labels, or ask about other recordings"
                     )
 
-    def _keep(self, work: CellWork, rows: pl.DataFrame, noted: dict[str, Any]) -> str | None:
-        """Save the encoder, and with it the best classifier that runs on raw recordings; returns that one's words.
+    def _keep(self, work: CellWork, rows: pl.DataFrame, noted: dict[str, Any]) -> dict[str, Any] | None:
+        """Save the encoder, and with it the best classifier that runs on raw recordings; returns its words and score.
 
         Mel statistics and neighbours can't stand in a model's directory, so the best of all may not be it.
         """
-        provenance = {"verb": self.verb, "objective": self.settings.objective, "start": self.settings.start}
+        provenance = {"verb": self.verb, "start": self.settings.start}
+        if self.settings.start == PRETRAIN:
+            provenance["objective"] = self.settings.objective
         spec = ModelSpec(work.frontend.to_dict(), provenance=provenance)
         save_model(self.out / ENCODER, work.encoders[PRETRAINED], None, spec)
         fitting = cells(rows, self.method).filter((pl.col("features") == PRETRAINED) & (pl.col("classifier") != "knn"))
@@ -327,7 +350,7 @@ class Fewshot(Stage[FewshotSettings]):
         provenance = {**provenance, "classifier": system.classifier}
         classes = work.cell.group.classes
         save_model(self.out / CLASSIFIER, encoder, head, replace(spec, classes=classes, provenance=provenance))
-        return system.words()
+        return {"words": system.words(), "score": best["folds_accuracy"][0]}
 
     def facts(self) -> dict[str, Any]:
         """What was asked, so that runs can be set beside each other."""
@@ -370,6 +393,15 @@ def _pairs(path: Path) -> Sequence[tuple[str, str]]:
     if not found:
         raise NoInputError(f"--groups {path}: no row with a label and a group; write one for each class")
     return found
+
+
+def _stuck(rows: pl.DataFrame, own: bool) -> bool | None:
+    """Whether fine-tuning gave nearly all clips of a draw one class; None where nothing was fine-tuned."""
+    part = (pl.col("part") == (FOLDS if own else QUERY)) & (pl.col("classifier") == FINETUNE)
+    answers = rows.filter(part & (pl.col("features") == PRETRAINED))["predicted"]
+    if answers.is_empty():
+        return None
+    return max(answers.value_counts()["count"].to_list()) >= STUCK * len(answers)
 
 
 def _slug(name: str) -> str:

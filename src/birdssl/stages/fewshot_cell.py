@@ -238,6 +238,7 @@ class CellWork:
             def fit(learned: npt.NDArray[np.int64], asked: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
                 places = torch.from_numpy(learned)
                 classes, fabric = len(questions.classes), self.session.fabric
+                log.info("fine-tuning, %s: %d clips, %d epochs, rate %g", features, len(learned), tuning.epochs, rate)
                 task = finetuned(encoder, self.inputs, places, targets, classes, rate, tuning, fabric)
                 return probabilities(task, torch.from_numpy(asked))
 
@@ -248,8 +249,9 @@ class CellWork:
             best = best_of(questions, tried)
             outside = answer(replace(questions, folds=None), features, FINETUNE, at(stable[best]))
             return pl.concat([tried[best], outside]), stable[best]
-        # a random start is a control that is never chosen, so what it does inside the support isn't asked
-        asked = replace(questions, folds=None) if features == RANDOM else questions
+        # a random start is never chosen, so what it does inside the support is asked only where there is nothing else
+        inside = features != RANDOM or self.settings.protocol == "own"
+        asked = questions if inside else replace(questions, folds=None)
         return answer(asked, features, FINETUNE, at(rates[0])), rates[0]
 
     def _tried(

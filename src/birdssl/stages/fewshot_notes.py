@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from birdssl.evaluation.fewshot import RANDOM
 from birdssl.evaluation.scoring import FEW_ORIGINS
 from birdssl.settings.fewshot import PRETRAIN, FewshotSettings
 
@@ -18,9 +19,9 @@ def notes(settings: FewshotSettings, results: dict[str, Any], told: Sequence[dic
         *_intervals(settings, results, draws),
         *_origins(draws),
         *_pretraining(settings, told),
+        *_underfit(draws),
         *_choice(settings, results, draws),
-        *(f"OUT/classifier holds {cell['kept']}, the best of those that run on raw recordings."
-          for cell in told if cell.get("kept")),
+        *_kept(settings, results, told),
     ]  # fmt: skip
 
 
@@ -90,6 +91,16 @@ def _pretraining(settings: FewshotSettings, told: Sequence[dict[str, Any]]) -> l
     return []
 
 
+def _underfit(draws: Sequence[dict[str, Any]]) -> list[str]:
+    tuned = [draw["stuck"] for draw in draws if draw.get("stuck") is not None]
+    if not any(tuned):
+        return []
+    return [
+        f"Fine-tuning gave nearly all clips one class in {sum(tuned)} of {len(tuned)} cells: it hardly learned; try "
+        "--finetune-batch 5 or more --finetune-epochs."
+    ]
+
+
 def _choice(settings: FewshotSettings, results: dict[str, Any], draws: Sequence[dict[str, Any]]) -> list[str]:
     found = []
     for row in results["systems"]:
@@ -101,12 +112,42 @@ def _choice(settings: FewshotSettings, results: dict[str, Any], draws: Sequence[
                     f"The best for this set, by folds inside the labelled clips: {first[0]}. As the best of many, its "
                     "own score flatters a little."
                 )
+                found += _beaten_by_random(row, results)
             else:
                 name = row["name"] if row["method"] else row["name"].capitalize()
                 found.append(f"{name}: {first[0]} in {first[1]} of {row['cells']} cells{rest}.")
     lonely = sorted({label for draw in draws for label in draw["single_origin_classes"]})
     if lonely and settings.support_folds:
         found.append(
-            f"In some support all clips are of one origin, so folds inside it flatter: {', '.join(lonely[:5])}."
+            "In some support all clips are of one origin, so folds inside it flatter: "
+            f"{', '.join(lonely[:5])}{f' and {len(lonely) - 5} more' if len(lonely) > 5 else ''}."
         )
     return found
+
+
+def _beaten_by_random(chosen: dict[str, Any], results: dict[str, Any]) -> list[str]:
+    """Random starts can't be chosen, so it must be said where one is as good as what was."""
+    random = [row for row in results["systems"] if row["features"].startswith(RANDOM)]
+    best = max(random, key=lambda row: row["average"]["value"], default=None)
+    if best is None or best["average"]["value"] < chosen["average"]["value"]:
+        return []
+    return [
+        f"A network that was never trained did as well or better ({best['name']}: {best['average']['value']:.1%}, the "
+        f"chosen {chosen['average']['value']:.1%}): pretraining isn't shown to have helped here."
+    ]
+
+
+def _kept(settings: FewshotSettings, results: dict[str, Any], told: Sequence[dict[str, Any]]) -> list[str]:
+    """What --protocol own leaves for raw recordings, and what that is worth."""
+    if settings.protocol != "own":
+        return []
+    kept = [cell["kept"] for cell in told if cell.get("kept")]
+    if not kept:
+        return [
+            "There is no OUT/classifier: nothing that was tried runs on raw recordings (neighbours and mel statistics "
+            "don't, nor does a start without training); add linear or finetune to --classifiers."
+        ]
+    words, score = kept[0]["words"], kept[0]["score"]
+    chance = results["chance"]["average"]
+    found = f"OUT/classifier holds {words}, the best of those that run on raw recordings: {score:.1%} inside the folds"
+    return [found + ("." if score > chance else f", where chance is {chance:.1%}: don't use it.")]

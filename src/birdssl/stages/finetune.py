@@ -38,9 +38,8 @@ from birdssl.stages.frontends import (
 )
 from birdssl.stages.inference import model_source
 from birdssl.stages.training import (
-    ENCODER_OPTIONS,
     HISTORY,
-    OPTION_NAMES,
+    check_start_options,
     encoder_options,
     read_provenance,
     training_identity,
@@ -171,14 +170,7 @@ class Finetune(Stage[FinetuneSettings]):
                 check_length(self._random_encoder(), self.frontend)
             return
         assert self.started is not None
-        known = {"encoder": self.started.encoder.name, **self.started.encoder.options}
-        for name in ("encoder", *ENCODER_OPTIONS):
-            value, found = getattr(settings, name), known.get(OPTION_NAMES.get(name, name), False)
-            if value is not None and value != found:
-                flag = settings.flag(name)
-                raise IncompatibleError(
-                    f"{flag} {value} contradicts the start {self.start}, which has {found or 'none'}; leave {flag} out"
-                )
+        check_start_options(settings, self.started.encoder, str(self.start))
         made = self.started.frontend
         wanted = made if self.frontend is None else {name: made.get(name) for name in ("sample_rate", "clip_seconds")}
         found = {name: (self.data.facts["frontend"] or self.data.facts).get(name) for name in wanted}

@@ -153,7 +153,10 @@ def open_network(folder: Path, digest: str, device: str) -> Network:
     frontend differ in the size of pictures.
     """
     if not folder.is_dir():
-        raise NoInputError(f"--model {folder}: no such directory; give the OUT of `birdssl pretrain` or `finetune`")
+        raise NoInputError(
+            f"--model {folder}: no such directory; give the OUT of `birdssl pretrain` or `finetune`, or "
+            "OUT/classifier of `birdssl fewshot --protocol own`"
+        )
     keep_freed_memory()  # 1.6, 1.5 and 1.2 times the clips a second of SimpleCNN, MobileNetV3 and ResNet-50 in 32 bits
     return _open_network(folder.resolve(), digest, device)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from birdssl.artifacts.artifact import Artifact
 from birdssl.artifacts.published import published_weights
-from birdssl.errors import UsageError
+from birdssl.errors import IncompatibleError, UsageError
+from birdssl.models.encoder import Encoder
 from birdssl.models.published import published_options
 from birdssl.models.registry import ENCODERS, SIZES, sized
 from birdssl.settings.network import NetworkSettings
@@ -56,6 +57,18 @@ def _check_options(settings: NetworkSettings, encoder: str, names: dict[str, str
         if names[name] not in known:
             there = f"it has {', '.join(own)}" if own else "it has no options of its own"
             raise UsageError(f"{settings.flag(name)} isn't for {encoder}; {there}")
+
+
+def check_start_options(settings: NetworkSettings, encoder: Encoder, start: str) -> None:
+    """Raises IncompatibleError for options of an encoder that contradict the one that training starts from."""
+    known = {"encoder": encoder.name, **encoder.options}
+    for name in ("encoder", *ENCODER_OPTIONS):
+        value, found = getattr(settings, name, None), known.get(OPTION_NAMES.get(name, name), False)
+        if value is not None and value != found:
+            flag = settings.flag(name)
+            raise IncompatibleError(
+                f"{flag} {value} contradicts the start {start}, which has {found or 'none'}; leave {flag} out"
+            )
 
 
 def training_plan(

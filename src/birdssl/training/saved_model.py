@@ -147,10 +147,12 @@ def _read_description(path: Path) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
+        inside = path.parent / "classifier"  # of `birdssl fewshot --protocol own`
         raise NoInputError(
-            f"{path.parent} holds no {path.name}, so it isn't a model; give the OUT of `birdssl pretrain` or "
-            "`birdssl finetune`"
-        ) from None
+            f"{path.parent} holds no {path.name}, so it isn't a model; give "
+            + (f"{inside}, which is one" if (inside / path.name).exists() else
+               "the OUT of `birdssl pretrain` or `birdssl finetune`, or OUT/classifier of `birdssl fewshot`")
+        ) from None  # fmt: skip
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise IncompatibleError(f"{path} isn't readable as JSON ({error}); copy or make the model again") from None
     schema = description.get("schema") if isinstance(description, dict) else None

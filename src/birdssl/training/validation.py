@@ -14,6 +14,9 @@ from birdssl.training.retrieval import retrieval_top1
 
 PROBED = 1024  # validation clips that health and retrieval look at: both grow with the square of it
 PATIENCE = 3  # epochs in a row that must look collapsed before it is said
+# Of the start's effective rank. Runs made to collapse were at .08 to .18 of it after an epoch, and found other views no
+# more often than before; runs that learned were at .33 (masks) to 2 (docs/decisions.md).
+SHRUNK = 0.25
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,26 @@ def validated(views: Views, batch: int, measure: Callable[[tuple[Tensor, ...]], 
 
 
 def lasting_collapse(history: list[Row]) -> str | None:
-    """What to say when the last epochs' embeddings have all collapsed, else None.
+    """What to say when embeddings have collapsed, else None.
 
-    One epoch says little: VICReg's projections start out with a common offset that takes an epoch or two to shrink.
+    Two signs. The spread alone must be gone for a few epochs: VICReg's projections start out with a common offset that
+    takes an epoch or two to shrink. Where directions are lost and a clip's other view is found no more often than
+    before training, one epoch says it.
     """
-    last = [row for row in history if row["epoch"] > 0 and "effective_rank" in row][-PATIENCE:]
+    told = [row for row in history if "effective_rank" in row]
+    last = [row for row in told if row["epoch"] > 0][-PATIENCE:]
     messages = [collapse_message(row) for row in last]
-    return messages[-1] if len(last) == PATIENCE and all(messages) else None
+    if len(last) == PATIENCE and all(messages):
+        return messages[-1]
+    if not last or told[0]["epoch"] > 0:
+        return None
+    start, now = told[0], last[-1]
+    if now["effective_rank"] >= SHRUNK * start["effective_rank"] or now["retrieval"] > start["retrieval"]:
+        return None
+    return (
+        f"embeddings are collapsing: they fill {now['effective_rank']:.1f} directions of {start['effective_rank']:.1f} "
+        "before training, and tell clips apart no better; lower the learning rate, enlarge the batch, or try vicreg"
+    )
 
 
 def spread(count: int, most: int) -> Tensor:

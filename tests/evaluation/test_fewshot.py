@@ -137,19 +137,37 @@ def test_controls_that_methods_have_alike_are_one_row():
         + [values(high, method="three", features="random")]
         + [values(high, method="one")]
     )
-    merged = merge_controls(table)
+    merged, shares = merge_controls(table)
     assert merged.height == 2 * 4
     names = {(system.method, system.features) for system in systems(merged)}
     assert names == {("", "mel"), ("one and two", "random"), ("three", "random"), ("one", "pretrained")}
     assert System("one and two", "random", "knn").words() == "random start of one and two, k-NN"
-    pairs = own_pairs(systems(merged))
+    pairs = own_pairs(systems(merged), shares)
     assert [(second.method, second.features) for _, second in pairs] == [("one and two", "random"), ("", "mel")]
 
 
 def test_controls_that_met_in_no_cell_stay_apart():
     one, two = values([[0.2]], method="one", features="random"), values([[0.2]], method="two", features="random")
-    merged = merge_controls(pl.concat([one, two.with_columns(pl.lit("H").alias("group"))]))
+    merged, shares = merge_controls(pl.concat([one, two.with_columns(pl.lit("H").alias("group"))]))
     assert {system.method for system in systems(merged)} == {"one", "two"}
+    assert shares == {"one": ["one"], "two": ["two"]}
+
+
+def test_controls_are_named_by_what_tells_them_apart():
+    """Named after all their methods, seven made a name of four lines."""
+    table = pl.concat([values([[level]], method=name, features=features)
+                       for features, levels in (("random", (0.2, 0.2, 0.3)), ("mel", (0.5, 0.6, 0.6)))
+                       for name, level in zip("ABC", levels, strict=True)])  # fmt: skip
+    labels = {"random": {"A": "ssm", "B": "ssm", "C": "cnn"}, "mel": {"A": "20 kHz", "B": "16 kHz", "C": "16 kHz"}}
+    merged, shares = merge_controls(table, labels)
+    words = [system.words() for system in systems(merged)]
+    assert words == ["random start of cnn, linear", "random start of ssm, linear", "mel statistics of 16 kHz, linear",
+                     "mel statistics of 20 kHz, linear"]  # fmt: skip
+    assert shares == {"ssm": ["A", "B"], "cnn": ["C"], "20 kHz": ["A"], "16 kHz": ["B", "C"]}
+    assert System("16 kHz", "mel", "linear").beside("B", shares)
+    assert not System("16 kHz", "mel", "linear").beside("A", shares)
+    labels["random"] = dict.fromkeys("ABC", "ssm")  # one encoder in two sizes
+    assert set(merge_controls(table, labels)[1]) == {"A and B", "C", "20 kHz", "16 kHz"}
 
 
 def test_one_seed_is_students_interval_over_draws():

@@ -66,16 +66,16 @@ def test_methods_stand_side_by_side_with_controls_once(runs: Path, tmp_path: Pat
     assert [name for name in names if name.startswith("mel")] == ["mel statistics, linear",
                                                                    "mel statistics, nearest centroid"]  # fmt: skip
     # the same network starts from the same weights, whatever it is to learn
-    assert "random start of one and two, linear" in names
-    assert "random start of three, linear" in names
+    assert "random start of acoustic-ssm, linear" in names
+    assert "random start of adapted-cnn, linear" in names
     assert "chosen on the support set" in names
     assert "two, chosen on the support set" in names
     assert "HuBERT" in outcome.text
     assert "weights not at hand" in (made.out / "table.md").read_text()
     sides = {(item["first"], item["second"]) for item in table(made)["differences"]}
     assert ("two, linear", "one, linear") in sides
-    assert ("three, linear", "random start of three, linear") in sides
-    assert ("two, linear", "random start of one and two, linear") in sides
+    assert ("three, linear", "random start of adapted-cnn, linear") in sides
+    assert ("two, linear", "random start of acoustic-ssm, linear") in sides
 
 
 def test_rows_may_be_narrowed_and_the_choice_is_still_among_all(runs: Path, tmp_path: Path):
@@ -168,4 +168,4 @@ def test_a_baseline_that_no_row_has_in_the_end_is_said(runs: Path, tmp_path: Pat
     made = compared(tmp_path / "out", runs / "whole", runs / "cnn", baseline="random start, linear")
     run(made)
     (note,) = [note for note in table(made)["notes"] if "no row has that name" in note]
-    assert "random start of one, linear" in note
+    assert "random start of acoustic-ssm, linear" in note

@@ -29,7 +29,9 @@ FEATURES = (PRETRAINED, PRETRAINED + WITH_MEL, RANDOM, RANDOM + WITH_MEL, MEL)  
 CLASSIFIERS = (CHOSEN, FINETUNE, "linear", "knn", "centroid")
 WORDS = {CHOSEN: "chosen on the support set", FINETUNE: "fine-tuned", "linear": "linear", "knn": "k-NN",
          "centroid": "nearest centroid"}  # fmt: skip
-AND = " and "  # between the methods that share a control
+AND = " and "  # between the methods that share a control, where nothing shorter names it
+Shares = Mapping[str, Sequence[str]]  # the name of a control to the methods that share it
+NOBODY: Shares = {}
 LEVEL = 0.95
 SAME = "the same value in every cell"
 CERTAINTY_DIGITS = 9  # of the mean probability given to the truth: ties shouldn't hang on the order of a sum
@@ -69,9 +71,9 @@ class System:
         """Whether no pretraining went into it."""
         return PRETRAINED not in self.features and self.classifier != CHOSEN
 
-    def beside(self, method: str) -> bool:
-        """Whether a control stands beside a method: it is nobody's, or one of those that it is named after."""
-        return self.method in ("", method) or method in self.method.split(AND)
+    def beside(self, method: str, shares: Shares = NOBODY) -> bool:
+        """Whether a control stands beside a method: it is nobody's, or its own, or shared by it."""
+        return self.method in ("", method) or method in shares.get(self.method, ())
 
     def words(self) -> str:
         """As a table's row names it: "AcousticSSM1 + mel statistics, linear"."""
@@ -143,13 +145,15 @@ def cells(answers: pl.DataFrame, method: str, controls: str = "") -> pl.DataFram
                         "folds_certainty").sort(*SYSTEM, *CELL)  # fmt: skip
 
 
-def best_inside(found: pl.DataFrame, among: Sequence[str] = (), where: pl.DataFrame | None = None) -> pl.DataFrame:
+def best_inside(
+    found: pl.DataFrame, among: Sequence[str] = (), where: pl.DataFrame | None = None, shares: Shares = NOBODY
+) -> pl.DataFrame:
     """In each cell the row of the system that did best inside the support.
 
     Never looks at queries: by `folds_accuracy`, ties by the mean probability given to the truth, then by name. Random
     starts are controls and stand for no choice. `among` names methods; all where it's empty. `where` are the
-    cells (CELL) in which there is a choice; all by default. Systems that weren't tried inside the support are passed
-    over; no rows where none was.
+    cells (CELL) in which there is a choice; all by default. `shares` says whose the controls are (`merge_controls`).
+    Systems that weren't tried inside the support are passed over; no rows where none was.
     """
     candidates = found.filter(
         ~pl.col("features").str.starts_with(RANDOM)
@@ -158,7 +162,7 @@ def best_inside(found: pl.DataFrame, among: Sequence[str] = (), where: pl.DataFr
     )
     if among:
         names = candidates["method"].unique().to_list()
-        allowed = [name for name in names if not name or set(among) & {name, *name.split(AND)}]
+        allowed = [name for name in names if not name or set(among) & {name, *shares.get(name, ())}]
         candidates = candidates.filter(pl.col("method").is_in(allowed))
     if where is not None:
         candidates = candidates.join(where, on=CELL, how="semi")
@@ -170,10 +174,14 @@ def best_inside(found: pl.DataFrame, among: Sequence[str] = (), where: pl.DataFr
 
 
 def choose(
-    found: pl.DataFrame, method: str, among: Sequence[str] = (), where: pl.DataFrame | None = None
+    found: pl.DataFrame,
+    method: str,
+    among: Sequence[str] = (),
+    where: pl.DataFrame | None = None,
+    shares: Shares = NOBODY,
 ) -> pl.DataFrame:
     """What `best_inside` finds, as one more system of the name `method`, with `choice` the words of what was chosen."""
-    rows = best_inside(found, among, where)
+    rows = best_inside(found, among, where, shares)
     words = [System(*row).words() for row in rows.select(SYSTEM).iter_rows()]
     return rows.with_columns(
         pl.lit(method).alias("method"),
@@ -183,15 +191,20 @@ def choose(
     )
 
 
-def merge_controls(found: pl.DataFrame) -> pl.DataFrame:
-    """Cells in which controls that several methods have alike are one: named after all of them, or after nobody.
+def merge_controls(
+    found: pl.DataFrame, labels: Mapping[str, Mapping[str, str]] | None = None
+) -> tuple[pl.DataFrame, dict[str, list[str]]]:
+    """Cells in which controls that several methods have alike are one, and the methods that share each name.
 
-    Random starts differ between encoders, and mel statistics between machines in the last digit at most; controls are
-    alike where they agree in every cell that both have, and have one in common.
+    Random starts differ between encoders, and mel statistics between sample rates; controls are alike where they agree
+    in every cell that both have, and have one in common. One that all methods share is nobody's (""). Others are named
+    by what tells them apart, as `labels` have it: for RANDOM and MEL a word for each method, such as its encoder; or
+    after all their methods, where a word stands for two different controls.
     """
+    shares: dict[str, list[str]] = {}
     own = pl.col("features").str.contains(PRETRAINED, literal=True) | (pl.col("classifier") == CHOSEN)
     parts = [found.filter(own)]
-    for _, rows in found.filter(~own).group_by("features", "classifier", maintain_order=True):
+    for (features, _), rows in found.filter(~own).group_by("features", "classifier", maintain_order=True):
         kinds: dict[tuple[str, ...], pl.DataFrame] = {}
         for (method,), mine in rows.group_by("method", maintain_order=True):
             names = next((names for names, cells_ in kinds.items() if _alike(cells_, mine)), None)
@@ -200,10 +213,15 @@ def merge_controls(found: pl.DataFrame) -> pl.DataFrame:
             else:
                 both = pl.concat([kinds.pop(names), mine]).unique(CELL, keep="first", maintain_order=True)
                 kinds[(*names, str(method))] = both
+        words = (labels or {}).get(str(features).removesuffix(WITH_MEL), {})
+        short = {names: {words.get(name, name) for name in names} for names in kinds}
         for names, cells_ in kinds.items():
-            name = AND.join(names) if len(kinds) > 1 else ""
+            alone = len(short[names]) == 1 and all(short[names] != short[other] for other in kinds if other != names)
+            name = "" if len(kinds) == 1 else next(iter(short[names])) if alone else AND.join(names)
+            if name:
+                shares[name] = list(dict.fromkeys([*shares.get(name, []), *names]))
             parts.append(cells_.with_columns(pl.lit(name).alias("method")))
-    return pl.concat(parts).sort(*SYSTEM, *CELL)
+    return pl.concat(parts).sort(*SYSTEM, *CELL), shares
 
 
 def _alike(one: pl.DataFrame, other: pl.DataFrame) -> bool:
@@ -213,12 +231,16 @@ def _alike(one: pl.DataFrame, other: pl.DataFrame) -> bool:
 
 
 def systems(found: pl.DataFrame) -> list[System]:
-    """Systems of a table of cells: methods in the order in which they come, then controls."""
+    """Systems of a table of cells: methods in the order in which they come, then controls by kind."""
     rows = [System(*row) for row in found.select(SYSTEM).unique(maintain_order=True).iter_rows()]
     methods = list(dict.fromkeys(row.method for row in rows))
     features = ["", *FEATURES]
-    return sorted(rows, key=lambda row: (row.control, methods.index(row.method), features.index(row.features),
-                                         CLASSIFIERS.index(row.classifier)))  # fmt: skip
+
+    def place(row: System) -> tuple[Any, ...]:
+        source = (methods.index(row.method), features.index(row.features))
+        return row.control, *(reversed(source) if row.control else source), CLASSIFIERS.index(row.classifier)
+
+    return sorted(rows, key=place)
 
 
 def of_system(found: pl.DataFrame, system: System) -> pl.DataFrame:

@@ -17,10 +17,12 @@ from birdssl.evaluation.fewshot import (
     CHOSEN,
     FINETUNE,
     MEL,
+    NOBODY,
     PRETRAINED,
     RANDOM,
     SAME,
     SYSTEM,
+    Shares,
     Spread,
     System,
     gaps,
@@ -82,7 +84,7 @@ def tabulate(
     }
 
 
-def own_pairs(known: Sequence[System]) -> list[tuple[System, System]]:
+def own_pairs(known: Sequence[System], shares: Shares = NOBODY) -> list[tuple[System, System]]:
     """What a table always compares: each pretrained system with the random start and with mel statistics.
 
     By the same classifier; fine-tuning, which mel statistics can't have, and the choice meet the linear probe on them.
@@ -97,8 +99,8 @@ def own_pairs(known: Sequence[System]) -> list[tuple[System, System]]:
             [] if system.classifier == CHOSEN else [(system.features.replace(PRETRAINED, RANDOM), system.classifier)]
         )
         for kind in [*wanted, (MEL, plain)]:
-            pairs += [(system, other) for other in controls
-                      if (other.features, other.classifier) == kind and other.beside(system.method)]  # fmt: skip
+            mine = [other for other in controls if other.beside(system.method, shares)]
+            pairs += [(system, other) for other in mine if (other.features, other.classifier) == kind]
     return pairs
 
 

@@ -19,6 +19,8 @@ from birdssl.evaluation.fewshot import (
     CHOSEN,
     CLASSIFIERS,
     FEATURES,
+    MEL,
+    RANDOM,
     SYSTEM,
     System,
     cells,
@@ -115,14 +117,14 @@ class FewshotRuns:
     def finish(self, manifest: pl.LazyFrame) -> dict[str, Any]:
         """Merge controls, choose inside the supports, and write the tables."""
         whole = _whole(manifest.collect(), self.methods)
-        found = merge_controls(whole)
-        chosen = [choose(found, method, [method], whole.filter(pl.col("method") == method).select(CELL).unique())
-                  for method in self.methods]  # fmt: skip
+        found, shares = merge_controls(whole, self._labels())
+        ran = {method: whole.filter(pl.col("method") == method).select(CELL).unique() for method in self.methods}
+        chosen = [choose(found, method, [method], ran[method], shares) for method in self.methods]
         chosen += [choose(found, "")] if len(self.methods) > 1 else []
         shown = self._shown(found)
         table = pl.concat([shown, *chosen], how="diagonal")
         known = systems(table)
-        pairs = [] if self.protocol == "own" else own_pairs(known)
+        pairs = [] if self.protocol == "own" else own_pairs(known, shares)
         baseline = self.settings.baseline
         against = [] if baseline is None else method_pairs(known, baseline)
         pairs += [pair for pair in against if pair not in pairs]
@@ -137,6 +139,14 @@ class FewshotRuns:
             results["notes"].append(f"Nothing is told from the baseline {baseline!r}: no row has that name; controls "
                                     f"are called {names}.")  # fmt: skip
         return write_tables(self.out, results, f"{len(self.methods)} methods, --protocol {self.protocol}")
+
+    def _labels(self) -> dict[str, dict[str, str]]:
+        """What tells controls of different methods apart: encoders of random starts, sample rates of mel statistics."""
+        names = self.settings.name or [str(run.facts["method"]) for run in self.runs]
+        runs = list(zip(names, self.runs, strict=True))
+        encoders = {name: str(run.facts["encoder"]) for name, run in runs}
+        rates = {name: f"{run.facts['sample_rate'] / 1000:g} kHz clips" for name, run in runs}
+        return {RANDOM: encoders, MEL: rates}
 
     def _shown(self, found: pl.DataFrame) -> pl.DataFrame:
         wanted = [*self.settings.classifiers, CHOSEN]

@@ -1,6 +1,6 @@
 """Where a run stands at the end of an epoch, in files that can't run code.
 
-    last.safetensors     weights and buffers, the optimiser's state, and (in its metadata) the history so far
+    last.safetensors     weights and buffers, the states of optimiser and task, and (in its metadata) the history so far
     best-00007.safetensors   weights of the best epoch so far
 
 Each appears whole or not at all, and last.safetensors names the best file that it belongs to; so a run that is killed
@@ -8,6 +8,7 @@ between the two goes on from the epoch before.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from birdssl.errors import IncompatibleError
 from birdssl.training.history import Row
 
 LAST = "last.safetensors"
+NOTHING: Mapping[str, Tensor] = {}
 
 
 @dataclass
@@ -41,13 +43,16 @@ def best_path(folder: Path, epoch: int) -> Path:
     return folder / f"best-{epoch:05d}.safetensors"
 
 
-def save_checkpoint(folder: Path, progress: Progress, network: nn.Module, optimiser: Optimizer) -> None:
+def save_checkpoint(
+    folder: Path, progress: Progress, network: nn.Module, optimiser: Optimizer, memory: Mapping[str, Tensor] = NOTHING
+) -> None:
     """Write the end of an epoch: the best weights first when this epoch is the best, the rest after."""
     folder.mkdir(parents=True, exist_ok=True)
     if progress.best == progress.epoch:
         write_weights(best_path(folder, progress.epoch), network.state_dict())
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= _optimiser_tensors(optimiser)
+    tensors |= {f"memory.{name}": value for name, value in memory.items()}
     ready = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with atomic_path(folder / LAST) as part:
         safetensors.torch.save_file(ready, part, metadata={"progress": json.dumps(asdict(progress))})
@@ -72,8 +77,8 @@ def read_progress(folder: Path) -> Progress | None:
         ) from None
 
 
-def restore(folder: Path, network: nn.Module, optimiser: Optimizer) -> None:
-    """Fill network and optimiser with the state of the last finished epoch."""
+def restore(folder: Path, network: nn.Module, optimiser: Optimizer) -> dict[str, Tensor]:
+    """Fill network and optimiser with the state of the last finished epoch; returns the task's memory."""
     tensors = read_weights(folder / LAST)
     prefix = "network."
     _fill(network, {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)})
@@ -84,6 +89,8 @@ def restore(folder: Path, network: nn.Module, optimiser: Optimizer) -> None:
             state.setdefault(int(number), {})[key] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     _restore_layout(optimiser)
+    kept = "memory."
+    return {name[len(kept) :]: value for name, value in tensors.items() if name.startswith(kept)}
 
 
 def restore_best(folder: Path, epoch: int, network: nn.Module) -> None:

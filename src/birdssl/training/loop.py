@@ -96,7 +96,7 @@ def train(
     optimiser = build_optimiser(plan.optimiser, network)
     progress = read_progress(folder) or Progress(environment=dict(environment or {}))
     if progress.epoch >= 0:
-        restore(folder, network, optimiser)
+        task.memory.update(restore(folder, network, optimiser))
         log.info("going on after epoch %d of %d", progress.epoch, plan.epochs)
     forward, stepper = fabric.setup(network, optimiser)
     for epoch in range(progress.epoch + 1, plan.epochs + 1):
@@ -201,5 +201,5 @@ def _advance(
     # batch statistics, and so validation, may differ between processes on a CPU; the files are the first one's
     progress.best = fabric.broadcast(own)
     if fabric.is_global_zero:
-        save_checkpoint(folder, progress, network, optimiser)
+        save_checkpoint(folder, progress, network, optimiser, task.memory)
     fabric.barrier()

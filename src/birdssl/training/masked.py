@@ -18,7 +18,7 @@ from birdssl.training.mel import mel_bins
 from birdssl.training.pairs import Views, another_clip
 from birdssl.training.retrieval import retrieval_top1
 from birdssl.training.task import Batch, Task
-from birdssl.training.validation import PROBED, exact_place, lasting_collapse, spread
+from birdssl.training.validation import PROBED, exact_place, lasting_collapse, settled, spread
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +154,7 @@ class MaskedModelling(Task):
             "validation_loss": total / count,
             **health(whole, masked),
             "retrieval": retrieval_top1(made, true),
+            **settled(whole, self.memory),
         }
 
     def remark(self, history: list[Row]) -> None:

@@ -61,7 +61,7 @@ class PairTask(Task):
         return self.training.views(items, epoch)
 
     def validate(self) -> Row:
-        return validated(self.validation, self.batch, self.measure)
+        return validated(self.validation, self.batch, self.measure, self.memory)
 
     def remark(self, history: list[Row]) -> None:
         """Collapse is said when it has set in, not again each epoch."""

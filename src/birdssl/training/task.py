@@ -1,6 +1,7 @@
 """What the loop needs to know of what is trained."""
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -27,6 +28,11 @@ class Task(ABC):
     score: ClassVar[str]
     larger_is_better: ClassVar[bool]
     shown: ClassVar[tuple[str, ...]]
+
+    @cached_property
+    def memory(self) -> dict[str, Tensor]:
+        """What validation keeps from one epoch for the next; a checkpoint holds it beside the network."""
+        return {}
 
     @abstractmethod
     def load(self, items: Tensor, epoch: int) -> Batch:

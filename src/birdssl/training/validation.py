@@ -9,9 +9,11 @@ from torch import Tensor
 from birdssl.training.batches import even_batches
 from birdssl.training.health import collapse_message, health
 from birdssl.training.history import Row
+from birdssl.training.neighbours import kept_share, nearest
 from birdssl.training.pairs import Views
 from birdssl.training.retrieval import retrieval_top1
 
+NEIGHBOURS_KEPT = "neighbours"  # in a task's memory
 PROBED = 1024  # validation clips that health and retrieval look at: both grow with the square of it
 PATIENCE = 3  # epochs in a row that must look collapsed before it is said
 # Of the start's effective rank. Runs made to collapse were at .08 to .18 of it after an epoch, and found other views no
@@ -35,12 +37,14 @@ class Measured:
     projections: tuple[Tensor, Tensor]
 
 
-def validated(views: Views, batch: int, measure: Callable[[tuple[Tensor, ...]], Measured]) -> Row:
-    """Means over all clips of the loss and its terms, health of projections, retrieval by embeddings.
+def validated(
+    views: Views, batch: int, measure: Callable[[tuple[Tensor, ...]], Measured], memory: dict[str, Tensor]
+) -> Row:
+    """Means over all clips of the loss and its terms, health of projections, retrieval and neighbours of embeddings.
 
-    `measure` takes what `views` gives, in batches of the training size or a little more; always the views of epoch 0.
-    The network should be in eval mode: batch normalisation then uses its running statistics, as in Keras' evaluation,
-    which P1 chose epochs by.
+    `memory` holds the last look's neighbours, and this one's afterwards. `measure` takes what `views` gives, in batches
+    of the training size or a little more; always the views of epoch 0. The network should be in eval mode: batch
+    normalisation then uses its running statistics, as in Keras' evaluation, which P1 chose epochs by.
     """
     sums: dict[str, float] = {}
     kept: list[tuple[Tensor, ...]] = []
@@ -53,7 +57,14 @@ def validated(views: Views, batch: int, measure: Callable[[tuple[Tensor, ...]], 
         kept.append(tuple(exact_place(part)[wanted] for part in (*found.embeddings, *found.projections)))
     row = {f"validation_{name}": value / views.clips for name, value in sums.items()}
     h1, h2, z1, z2 = (torch.cat(parts) for parts in zip(*kept, strict=True))
-    return {**row, **health(z1, z2), "retrieval": retrieval_top1(h1, h2)}
+    return {**row, **health(z1, z2), "retrieval": retrieval_top1(h1, h2), **settled(h1, memory)}
+
+
+def settled(embeddings: Tensor, memory: dict[str, Tensor]) -> Row:
+    """`neighbour_stability` of (N, D) embeddings since the last look, which `memory` holds; nothing at the first."""
+    before, now = memory.get(NEIGHBOURS_KEPT), nearest(embeddings)
+    memory[NEIGHBOURS_KEPT] = now
+    return {} if before is None else {"neighbour_stability": kept_share(before, now)}
 
 
 def lasting_collapse(history: list[Row]) -> str | None:

@@ -342,8 +342,8 @@ def test_shipped_recipes_go_by_their_names(tmp_path: Path) -> None:
         select(found, ["encoder=resnet50", "fold=0", "start=vicreg"])
     )
     assert [step.name for step in one] == [
-        "segment", "split", "augment", "render", "pretrain", "finetune", "embed", "evaluate", "folds", "starts",
-        "table",
+        "segment", "split", "augment", "render", "pretrain", "finetune", "embed", "mel", "plain", "evaluate",
+        "folds", "starts", "table",
     ]  # fmt: skip
     assert str(one[4].out) in one[5].command()
 

@@ -29,7 +29,8 @@ def system(name, value, **changes):
             {"name": "recorder", "why": "not known of any clip"},
         ],
         "projection": {"shown": 9, "of": 20, "perplexity": 3.0, "model": "", "reason": None},
-        "figures": {"recall": "r.png", "confusion": "c.png", "projection": "p.png"}, **changes,
+        "reliability": {"said": 0.8, "right": 0.6, "error": 0.21},
+        "figures": {"reliability": "r.png", "recall": "r.png", "confusion": "c.png", "projection": "p.png"}, **changes,
     }  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def test_hostile_names_stay_text():
     tags = Tags()
     tags.feed(text)
     assert not [name for name in tags.attributes if name.startswith("on")]
-    assert tags.images == 5  # the comparison, and two pictures a system: none from a name
+    assert tags.images == 7  # the comparison, and three pictures a system: none from a name
     assert "&lt;script&gt;1&lt;/script&gt;" in text
 
 
@@ -142,6 +143,14 @@ def test_what_else_an_embedding_tells_is_shown_or_why_not():
     assert "site 2 of them 90.0 % 80.0 to 97.0 % 50.0 % 20 9" in text
     assert "recorder not known of any clip" in text
     assert "microphone" not in words(page(results(system("a", 0.4, circumstances=[]))))
+
+
+def test_confidence_is_told_beside_what_it_is_worth():
+    text = words(page(results(system("a", 0.4))))
+    assert "a probability of 80.0 % on average, and 60.0 % of them were right" in text
+    assert "lets through more errors than it seems to" in text
+    modest = system("a", 0.4, reliability={"said": 0.6, "right": 0.6, "error": 0.0})
+    assert "lets through" not in words(page(results(modest)))
 
 
 def test_a_result_without_a_part_is_an_error_not_a_blank():

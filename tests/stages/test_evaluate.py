@@ -324,7 +324,7 @@ def test_the_page_holds_everything_and_loads_nothing(two, tmp_path):
     assert not re.findall(r"url\(|@import|https?://", text)
     assert all(address.startswith(("data:image/png;base64,", "#")) for address in page.addresses)
     assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(page.identities)
-    assert page.tags.count("img") == 5
+    assert page.tags.count("img") == 7
     for name in ("<script>alert(1)</script>", "net & co", FROG, WREN, RAIN, "chance", "birdssl evaluate"):
         assert name in words
     found = metrics(tmp_path / "out")

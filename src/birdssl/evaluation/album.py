@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from birdssl.evaluation import figures
+from birdssl.evaluation.calibration import Reliability
 from birdssl.evaluation.figures import Bar
 from birdssl.evaluation.metrics import Ints
 from birdssl.evaluation.projection import Projection
@@ -25,14 +26,15 @@ def comparison(results: dict[str, Any]) -> bytes:
     )  # fmt: skip
 
 
-def portraits(system: dict[str, Any], view: Projection | None, truth: Ints) -> dict[str, bytes]:
-    """Recall, confusion and, where there is one, projection of one system, by kind."""
+def portraits(system: dict[str, Any], view: Projection | None, truth: Ints, sure: Reliability) -> dict[str, bytes]:
+    """Recall, confusion, reliability and, where there is one, projection of one system, by kind."""
     table = system["confusion"]
     found = {
         "recall": figures.recall(
             [_bar(row["class"], row, _counts(row), (), system["baseline"]) for row in system["recall"]]
         ),
         "confusion": figures.confusion(_table(table["counts"]), table["rows"], table["columns"]),
+        "reliability": figures.reliability(sure),
     }
     if view is not None and view.points is not None:
         found["projection"] = figures.scatter(view.points, truth[view.rows], table["rows"])

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from birdssl.evaluation.calibration import Reliability
 from birdssl.evaluation.metrics import Ints
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F", "#4D4D4D")
@@ -136,6 +137,29 @@ def scatter(points: npt.NDArray, truth: Ints, classes: Sequence[str]) -> bytes:
         axes.spines[:].set_visible(True)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=columns, frameon=False, fontsize=10,
                     handletextpad=0.3, columnspacing=1.2, markerscale=max(1.0, 5 / size**0.5))  # fmt: skip
+    return data.getvalue()
+
+
+def reliability(found: Reliability) -> bytes:
+    """How often answers are right by how sure they are; a dot's area is how many, the diagonal what should be."""
+    full = found.answers > 0
+    with _figure(4.6, 4.2) as (figure, data):
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color=COLOURS[1], lw=1.5, ls=(0, (4, 3)), zorder=1)
+        axes.plot(found.confidence[full], found.accuracy[full], color=COLOURS[0], lw=1.5, alpha=0.5, zorder=2)
+        areas = 20 + 380 * found.answers[full] / found.answers.max()
+        axes.scatter(found.confidence[full], found.accuracy[full], s=areas, color=COLOURS[0], edgecolors="white",
+                     linewidths=1.2, zorder=3, clip_on=False)  # fmt: skip
+        ticks = np.linspace(0, 1, 6)
+        for axis, set_ticks in (("x", axes.set_xticks), ("y", axes.set_yticks)):
+            set_ticks(ticks, [f"{share:.0%}" for share in ticks])
+            axes.grid(axis=axis, color=GRID, lw=0.8)  # type: ignore[arg-type]
+        axes.set_axisbelow(True)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.set_box_aspect(1)
+        axes.set_xlabel("probability that was given to the answer")
+        axes.set_ylabel("answers that were right")
     return data.getvalue()
 
 

@@ -26,6 +26,7 @@ from birdssl.artifacts.manifest import CLIP_SCHEMA
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.evaluation import album, selection
 from birdssl.evaluation.answers import Answers, head_answers, how_in_words, probe_answers
+from birdssl.evaluation.calibration import Reliability, reliability
 from birdssl.evaluation.circumstances import SPECIES, circumstance_notes, circumstances
 from birdssl.evaluation.lineage import (
     best_on_validation,
@@ -267,6 +268,8 @@ class Evaluate(Stage[EvaluateSettings]):
         results["figures"] = {"comparison": f"{album.FOLDER}/comparison.png"}
         for number, system in enumerate(results["systems"], 1):
             rows = answers.filter(pl.col("system") == system["name"])
+            sure = reliability(rows["score"].clip(0, 1), rows["truth"] == rows["predicted"])
+            system["reliability"] = _plain(sure)
             shown, chosen = best_on_validation([open_artifact(self.inputs[place]) for place in _inputs(rows)])
             rows = rows.filter(pl.col("input") == _inputs(rows)[shown]).unique("id").sort("id")
             artifact = open_artifact(self.inputs[int(rows["input"][0])])
@@ -281,7 +284,7 @@ class Evaluate(Stage[EvaluateSettings]):
             fold = rows["model_fold"][0]
             system["circumstances"] = self._circumstances(artifact, None if fold is None else int(fold))
             results["notes"] += circumstance_notes(system["name"], system["circumstances"])
-            for kind, data in album.portraits(system, view, truth).items():
+            for kind, data in album.portraits(system, view, truth, sure).items():
                 path = f"{album.FOLDER}/{album.slug(system['name'], number)}-{kind}.png"
                 system["figures"][kind], pictures[path] = path, data
         return pictures
@@ -352,6 +355,12 @@ def _as_rows(rows: pl.DataFrame, answers: Answers, entry: Entry, fold: int | Non
         predicted=pl.Series(answers.predicted, dtype=pl.String),
         score=pl.Series(answers.score),
     ).select(list(SCHEMA))
+
+
+def _plain(found: Reliability) -> dict[str, Any]:
+    """A reliability curve as JSON values: an empty bin's means are null."""
+    return {name: [None if np.isnan(item) else round(float(item), 6) for item in value] if isinstance(value, np.ndarray)
+            else round(value, 6) for name, value in vars(found).items()}  # fmt: skip
 
 
 def _inputs(rows: pl.DataFrame) -> list[int]:

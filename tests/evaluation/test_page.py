@@ -38,7 +38,8 @@ def results(*systems, **changes):
     return {
         "birdssl": "0.1.0", "on": "test", "checked": True, "shared": False,
         "settings": {"seed": 0, "draws": 100, "level": 0.9},
-        "chance": {"balanced_accuracy": 0.5, "classes": 2}, "systems": list(systems), "comparisons": [], "notes": [],
+        "chance": {"balanced_accuracy": 0.5, "classes": 2}, "systems": list(systems), "comparisons": [],
+        "pretraining": [], "notes": [],
         "left_out": [], "figures": {"comparison": "all.png"},
         "data": {"clips": 20, "origins": 9, "other_answers": [],
                  "classes": [{"class": "wren", "clips": 20, "origins": 9}, {"class": "owl", "clips": 0, "origins": 0}]},
@@ -143,6 +144,17 @@ def test_what_else_an_embedding_tells_is_shown_or_why_not():
     assert "site 2 of them 90.0 % 80.0 to 97.0 % 50.0 % 20 9" in text
     assert "recorder not known of any clip" in text
     assert "microphone" not in words(page(results(system("a", 0.4, circumstances=[]))))
+
+
+def test_whether_pretraining_helped_stands_in_front():
+    helped = {
+        "system": "a",
+        "answer": "yes, beside a random start",
+        "words": ["Beside a random start: a above b by 3 points"],
+    }
+    text = words(page(results(system("a", 0.4), pretraining=[helped])))
+    assert "Did pretraining help? a: yes, beside a random start Beside a random start: a above b by 3 points." in text
+    assert "Did pretraining help" not in words(page(results(system("a", 0.4))))
 
 
 def test_confidence_is_told_beside_what_it_is_worth():

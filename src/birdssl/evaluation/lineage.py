@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -11,6 +12,10 @@ from birdssl.artifacts.artifact import Artifact, open_artifact, read_record
 from birdssl.artifacts.manifest import ORIGINAL, PART, TRAINING
 
 FINETUNE, FEWSHOT = "finetune", "fewshot"
+# what a network started from, and plain features that have none
+RANDOM, IMAGENET, PUBLISHED, PRETRAINED, PLAIN, UNKNOWN = (
+    "random", "imagenet", "published", "pretrained", "plain", "unknown",
+)  # fmt: skip
 TRAINS = ("pretrain", FINETUNE, FEWSHOT)
 
 
@@ -72,6 +77,27 @@ def taught_by(run: Artifact) -> pl.DataFrame:
         return run.manifest().select("id", "origin").unique("id", maintain_order=True)
     found = learned_from(run)
     return found if run.verb == FINETUNE else found.clear()
+
+
+def start_of(artifact: Artifact) -> dict[str, Any]:
+    """What the network behind embeddings started from: `way`, its `encoder`, and whether it was then fine-tuned.
+
+    A network that was pretrained for no epoch is a random start. `way` is UNKNOWN where the run isn't there any more.
+    """
+    encoder = artifact.facts.get("encoder")
+    if not artifact.facts.get("model"):
+        return {"way": PLAIN, "encoder": None, "tuned": False}
+    run = model_run(artifact)
+    if run is None:
+        return {"way": UNKNOWN, "encoder": encoder, "tuned": None}
+    tuned = run.verb == FINETUNE and not run.settings.get("freeze")
+    start = str(run.settings.get("start") or PRETRAINED)
+    if start in (RANDOM, IMAGENET, PUBLISHED):
+        return {"way": start, "encoder": encoder, "tuned": tuned}
+    runs = list(training_runs(run.path))
+    untrained = runs[-1].verb == "pretrain" and runs[-1].settings.get("epochs") == 0
+    untrained = untrained and runs[-1].settings.get("weights") is None and len(runs) <= 2
+    return {"way": RANDOM if untrained else PRETRAINED, "encoder": encoder, "tuned": tuned}
 
 
 @dataclass(frozen=True)

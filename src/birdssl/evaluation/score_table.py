@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from birdssl.evaluation.summary import headline_table
+from birdssl.evaluation.summary import headline_table, in_short
 
 SCORE = "balanced accuracy"
 NONE = "–"
@@ -35,6 +35,9 @@ def markdown(results: Mapping[str, Any], title: str) -> str:
                  "p, overlap and number", "effect d")  # fmt: skip
         lines += ["", "## Differences", "", *_table(heads, [_pair(item) for item in results["comparisons"]]), ""]
         lines += [f"- {sentence}" for sentence in verdicts(results)]
+    for row in results["pretraining"]:
+        lines += ["", f"## Did pretraining help {row['system']}?", "", f"{row['answer'].capitalize()}.", ""]
+        lines += [f"- {sentence}." for sentence in row["words"]]
     if results["notes"]:
         lines += ["", "## Notes", "", *(f"- {note}" for note in results["notes"])]
     return "\n".join(lines) + "\n"
@@ -54,8 +57,12 @@ def brief(results: Mapping[str, Any]) -> dict[str, Any]:
     """What stage.json and --json carry: all but recalls and confusions."""
     kept = ("name", "baseline", "clips", "origins", "folds")
     systems = [{**{name: row[name] for name in kept}, **row["balanced_accuracy"]} for row in results["systems"]]
-    return {**{name: results[name] for name in ("on", "level", "comparisons", "absent", "notes")},
-            "chance": results["chance"]["balanced_accuracy"], "systems": systems}  # fmt: skip
+    return {
+        **{name: results[name] for name in ("on", "level", "comparisons", "absent", "notes")},
+        "pretraining": in_short(results),
+        "chance": results["chance"]["balanced_accuracy"],
+        "systems": systems,
+    }
 
 
 def terminal(summary: Mapping[str, Any]) -> list[str]:

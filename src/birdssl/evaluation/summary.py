@@ -1,6 +1,6 @@
 """The headline of an evaluation: for stage.json, for --json, and as a table for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -24,9 +24,18 @@ def headline(results: dict[str, Any]) -> dict[str, Any]:
         "chance": results["chance"]["balanced_accuracy"],
         "systems": systems,
         "verdicts": [pair["verdict"] for pair in results["comparisons"]],
+        "pretraining": in_short(results),
         "notes": results["notes"],
         "left_out": results["left_out"],
     }
+
+
+def in_short(results: Mapping[str, Any]) -> list[str]:
+    """Whether pretraining helped each system, a sentence each."""
+    return [
+        f"Did pretraining help {row['system']}? {row['answer'][:1].upper()}{row['answer'][1:]}."
+        for row in results["pretraining"]
+    ]
 
 
 def headline_table(summary: dict[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from birdssl.evaluation.fewshot_table import NOT_AT_HAND
 from birdssl.evaluation.metrics import ClassList
 from birdssl.evaluation.score_table import brief, latex_csv, long_csv, markdown, terminal, verdicts
 from birdssl.evaluation.scoring import Doubt, score
+from birdssl.evaluation.starts import did_it_help, starts_of
 from birdssl.evaluation.summary import seen_notes, shared_notes, unchecked_notes
 from birdssl.settings.base import nearest
 from birdssl.settings.compare import CompareSettings
@@ -113,6 +114,7 @@ class ScoredRuns:
             "absent": [{"name": name, "why": NOT_AT_HAND} for name in settings.expected if name not in self.names],
         }
         told = self._told()
+        results["pretraining"] = did_it_help(answers, starts_of(told), self._classes, doubt)
         results["notes"] += [*seen_notes(told), *shared_notes(told), *unchecked_notes(told)]
         save_tables(self.out, results, page=markdown(results, f"{len(self.names)} systems, {facts['on']} part"),
                     long=long_csv(results), latex=latex_csv(results), picture=album.comparison(results))  # fmt: skip
@@ -131,8 +133,8 @@ class ScoredRuns:
         """Scores, verdicts, and what a reader should know of them, for the terminal."""
         words = verdicts(summary)
         more = [f"and {len(words) - ON_TERMINAL} more"] if len(words) > ON_TERMINAL else []
-        return "\n".join([*terminal(summary), "", *words[:ON_TERMINAL], *more, *summary["notes"],
-                          f"tables: {self.out / 'table.md'}"])  # fmt: skip
+        told = [*words[:ON_TERMINAL], *more, *summary["pretraining"], *summary["notes"]]
+        return "\n".join([*terminal(summary), "", *told, f"tables: {self.out / 'table.md'}"])
 
 
 def _check_agreement(runs: Sequence[Artifact]) -> None:

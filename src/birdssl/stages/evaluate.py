@@ -36,12 +36,14 @@ from birdssl.evaluation.lineage import (
     model_run,
     run_fold,
     seen_unlabelled,
+    start_of,
     taught_by,
 )
 from birdssl.evaluation.metrics import ClassList, class_list, silhouette
 from birdssl.evaluation.page import render_page
 from birdssl.evaluation.projection import Projection, project
 from birdssl.evaluation.scoring import Doubt, score
+from birdssl.evaluation.starts import did_it_help, starts_of
 from birdssl.evaluation.summary import headline, headline_table, left_out_in_all, seen_notes, shared_notes
 from birdssl.settings.evaluate import EvaluateSettings
 from birdssl.stages.contract import Result, Source, Stage, Unit, relative
@@ -127,7 +129,8 @@ class Evaluate(Stage[EvaluateSettings]):
                           "seen_unlabelled": seen_unlabelled(run, rows["id"].to_list())}  # fmt: skip
                 told.append({"fold": fold, "left_out": left_out, **checks, **answers.facts})
                 parts.append(_as_rows(rows, answers, entry, fold))
-        write_json(self.out / "models" / f"{unit.key}.json", {"system": entry.system, "models": told})
+        made = {"system": entry.system, "start": start_of(artifact), "models": told}
+        write_json(self.out / "models" / f"{unit.key}.json", made)
         return Result(pl.concat(parts).select([pl.col(name).cast(kind) for name, kind in SCHEMA.items()]))
 
     def facts(self) -> dict[str, Any]:
@@ -154,6 +157,8 @@ class Evaluate(Stage[EvaluateSettings]):
         told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((self.out / "models").glob("*.json"))]
         results["left_out"] = left_out_in_all(told, self.settings.on)
         results["notes"] += [*seen_notes(told), *shared_notes(told)]
+        with threadpool_limits(1):
+            results["pretraining"] = did_it_help(answers, starts_of(told), self.classes, doubt)
         results["shared"] = any(model["shared"] for item in told for model in item["models"])
         results["checked"] = all(model["checked"] for item in told for model in item["models"])
         with threadpool_limits(1):
@@ -167,8 +172,8 @@ class Evaluate(Stage[EvaluateSettings]):
 
     def report(self, summary: dict[str, Any]) -> str:
         """The table for a person, the verdicts, and where the page is."""
-        return "\n".join([*headline_table(summary), "", *summary["verdicts"], *summary["notes"],
-                          f"report: {self.out / 'report.html'}"])  # fmt: skip
+        told = [*summary["verdicts"], *summary["pretraining"], *summary["notes"]]
+        return "\n".join([*headline_table(summary), "", *told, f"report: {self.out / 'report.html'}"])
 
     def _names(self, inputs: Sequence[Artifact]) -> list[str]:
         names = self.settings.name or [artifact.path.resolve().name for artifact in inputs]

@@ -262,6 +262,14 @@ def test_an_own_set_is_told_when_pretraining_was_no_help_and_when_nothing_can_be
     assert "There is no OUT/classifier" in run(none).text
 
 
+def test_groups_that_share_classes_are_said_and_a_group_apart_that_there_is_not_changes_nothing():
+    results = {"systems": [], "groups": ["a", "b"], "apart": ["frogs"], "independent_groups": 2}
+    settings = check(FewshotSettings, {})
+    assert any(note.startswith("The average's interval is over groups") for note in notes(settings, results, []))
+    text = " ".join(notes(settings, {**results, "independent_groups": 1}, []))
+    assert "The 2 groups share classes and are worth 1 of other classes: too few for the average's interval" in text
+
+
 def test_fine_tuning_that_learned_nothing_is_said(waves: Path, tmp_path: Path):
     made = few_shot(tmp_path / "out", waves, finetune_rate=1e-6, finetune_epochs=0, classifiers=["finetune"], draws=1)
     rows = run(made), answers(made)

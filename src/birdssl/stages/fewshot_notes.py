@@ -45,7 +45,8 @@ def _protocol(settings: FewshotSettings, draws: Sequence[dict[str, Any]]) -> lis
 
 
 def _intervals(settings: FewshotSettings, results: dict[str, Any], draws: Sequence[dict[str, Any]]) -> list[str]:
-    found, groups, worth = [], len(results["groups"]) - len(results["apart"]), results["independent_groups"]
+    found, worth = [], results["independent_groups"]
+    groups = len([name for name in results["groups"] if name not in results["apart"]])
     if groups > 1 and worth == groups:
         found.append("The average's interval is over groups: what other groups of classes would give.")
     elif groups > 1:

@@ -73,6 +73,7 @@ def test_a_better_system_is_told_over_recordings_and_over_folds(runs: Path, tmp_
     assert "Over recordings: good above bad" in outcome.text
     assert "Over folds: " in outcome.text
     page = (tmp_path / "out" / "table.md").read_text()
+    assert "Each of the 3 intervals over recordings stands alone" in page
     assert "| ImageNet | weights not at hand |" in page
     assert "| good − bad | +" in page
     rows = list(csv.DictReader((tmp_path / "out" / "table.csv").read_text().splitlines()))

@@ -116,6 +116,11 @@ class ScoredRuns:
         told = self._told()
         results["pretraining"] = did_it_help(answers, starts_of(told), self._classes, doubt)
         results["notes"] += [*seen_notes(told), *shared_notes(told), *unchecked_notes(told)]
+        if (count := len(results["comparisons"])) > 1:
+            results["notes"].append(
+                f"Each of the {count} intervals over recordings stands alone: of so many, one may miss zero by luck; "
+                "tests over folds are adjusted for their number."
+            )
         save_tables(self.out, results, page=markdown(results, f"{len(self.names)} systems, {facts['on']} part"),
                     long=long_csv(results), latex=latex_csv(results), picture=album.comparison(results))  # fmt: skip
         return brief(results)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 from chirps import rendered_labels, rendered_views
 from safetensors.torch import load_file, save_file
 from torchvision.models import mobilenet_v3_large
@@ -60,6 +61,19 @@ def test_a_classifier_learns_from_the_other_folds_and_their_copies(labels: Path,
     assert not set(training["origin"]) & set(validation["origin"])
     counts = dict(training.group_by(pl.col("labels").list.first()).agg(pl.col("uses").sum()).iter_rows())
     assert counts == {"fall": 30, "rise": 30}
+
+
+def test_a_classifier_of_another_set_is_a_start(labels: Path, tmp_path: Path):
+    """Supervised pretraining, as P1's of SimpleCNN: the encoder goes on, the head begins anew."""
+    finetune([rendered_labels(tmp_path / "pond", 24, name="pond")], tmp_path / "elsewhere", epochs=1)
+    finetune([labels], tmp_path / "out", start=str(tmp_path / "elsewhere"), epochs=1, freeze=True)
+    before, after = load_model(tmp_path / "elsewhere"), load_model(tmp_path / "out")
+    assert all(
+        torch.equal(before.encoder.state_dict()[name], value) for name, value in after.encoder.state_dict().items()
+    )
+    assert not all(
+        torch.equal(before.head.state_dict()[name], value) for name, value in after.head.state_dict().items()
+    )
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -50,4 +50,4 @@ def test_what_is_no_probability_is_refused(said: list[float]):
 
 
 def test_the_picture_is_drawn_with_empty_bins():
-    assert figures.reliability(reliability([0.95, 0.2], [1, 0])).startswith(b"\x89PNG")
+    assert figures.reliability(reliability([0.95, 0.2], [1, 0])).png.startswith(b"\x89PNG")

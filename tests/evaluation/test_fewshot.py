@@ -288,7 +288,7 @@ def test_the_table_has_every_row_and_chance(found: pl.DataFrame):
     assert "| HuBERT |  |  |  | weights not at hand |" in page
     assert page.endswith("- a note\n")
     assert terminal(results)[1].split() == ["chance", "21.7", "%"]
-    assert picture(results).startswith(b"\x89PNG")
+    assert picture(results).png.startswith(b"\x89PNG")
     assert picture(results) == picture(results)
 
 

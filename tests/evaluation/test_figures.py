@@ -1,4 +1,5 @@
 import io
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -24,18 +25,26 @@ def test_pictures_take_any_name_without_a_warning():
     """Warnings are errors here: mathematics, hidden legend entries and missing glyphs would each raise one."""
     bars = [Bar(name, 0.5, 0.2, 0.9, "3 clips", (0.4, 0.6)) for name in HARD_NAMES]
     truth = np.arange(50) % 5
-    for png in (
+    for drawing in (
         figures.comparison(bars, 0.2),
         figures.recall(bars),
         figures.confusion(np.eye(5, 6, dtype=np.int64), HARD_NAMES, [*HARD_NAMES, "rain"]),
         figures.scatter(np.random.default_rng(0).normal(size=(50, 2)), truth, HARD_NAMES),
     ):
-        assert png.startswith(b"\x89PNG")
+        assert drawing.png.startswith(b"\x89PNG")
+        assert ElementTree.fromstring(drawing.svg).tag.endswith("svg")
 
 
 def test_the_same_picture_is_the_same_bytes():
     bars = [Bar("a", 0.5, 0.2, 0.9)]
     assert figures.comparison(bars, 0.2) == figures.comparison(bars, 0.2)
+
+
+def test_the_files_of_a_picture_say_nothing_of_when_they_were_made():
+    drawing = figures.recall([Bar("a", 0.5, 0.2, 0.9)])
+    assert list(drawing.files("figures/recall")) == ["figures/recall.png", "figures/recall.svg"]
+    assert b"date" not in drawing.svg.lower()
+    assert b"http://www.w3.org/2000/svg" in drawing.svg
 
 
 def test_values_that_are_missing_leave_gaps():
@@ -47,7 +56,7 @@ def test_values_that_are_missing_leave_gaps():
 @pytest.mark.parametrize("classes", [2, 12, 50])
 def test_a_confusion_matrix_grows_with_its_classes_and_its_diagonal_is_dark(classes):
     names = [f"c{number}" for number in range(classes)]
-    png = figures.confusion(7 * np.eye(classes, dtype=np.int64), names, names)
+    png = figures.confusion(7 * np.eye(classes, dtype=np.int64), names, names).png
     grey = np.asarray(Image.open(io.BytesIO(png)).convert("L"))
     assert size(png)[0] >= 720
     assert (grey < 60).mean() > 0.4 / classes * 0.3
@@ -57,7 +66,7 @@ def test_more_classes_than_colours_change_their_markers():
     count = len(figures.COLOURS) + 3
     png = figures.scatter(
         np.random.default_rng(0).normal(size=(count, 2)), np.arange(count), [str(n) for n in range(count)]
-    )
+    ).png
     assert png.startswith(b"\x89PNG")
 
 

@@ -7,14 +7,14 @@ import numpy.typing as npt
 
 from birdssl.evaluation import figures
 from birdssl.evaluation.calibration import Reliability
-from birdssl.evaluation.figures import Bar
+from birdssl.evaluation.figures import Bar, Drawing
 from birdssl.evaluation.metrics import Ints
 from birdssl.evaluation.projection import Projection
 
 FOLDER = "figures"
 
 
-def comparison(results: dict[str, Any]) -> bytes:
+def comparison(results: dict[str, Any]) -> Drawing:
     """Balanced accuracy of all systems beside chance."""
     return figures.comparison(
         [
@@ -26,7 +26,7 @@ def comparison(results: dict[str, Any]) -> bytes:
     )  # fmt: skip
 
 
-def portraits(system: dict[str, Any], view: Projection | None, truth: Ints, sure: Reliability) -> dict[str, bytes]:
+def portraits(system: dict[str, Any], view: Projection | None, truth: Ints, sure: Reliability) -> dict[str, Drawing]:
     """Recall, confusion, reliability and, where there is one, projection of one system, by kind."""
     table = system["confusion"]
     found = {

@@ -31,7 +31,7 @@ from birdssl.evaluation.fewshot import (
     over_groups,
     systems,
 )
-from birdssl.evaluation.figures import Bar, comparison
+from birdssl.evaluation.figures import Bar, Drawing, comparison
 from birdssl.evaluation.intervals import Interval, verdict
 from birdssl.evaluation.score_table import escaped
 from birdssl.evaluation.scoring import interval
@@ -245,8 +245,8 @@ def terminal(results: Mapping[str, Any]) -> list[str]:
             for line in lines]  # fmt: skip
 
 
-def picture(results: Mapping[str, Any]) -> bytes:
-    """A PNG: each system's average with its interval, groups as small dots, controls in grey, chance as a line."""
+def picture(results: Mapping[str, Any]) -> Drawing:
+    """Each system's average with its interval, groups as small dots, controls in grey, chance as a line."""
     bars = []
     for row in results["systems"]:
         average, groups = row[AVERAGE], row["groups"].items()

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation as PNG bytes, drawn off screen.
+"""Pictures of an evaluation as PNG and SVG bytes, drawn off screen.
 
 Colours are Okabe and Ito's, which people with any colour vision can tell apart; where classes outnumber them, markers
 change as well. Pictures are 5 to 6 inches wide with 11-point text, so that they can be read on a telephone.
@@ -27,6 +27,7 @@ DPI = 160
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 11,
+    "svg.hashsalt": "birdssl",  # names inside the file are then the same each time
     "text.parse_math": False,  # a class may be called "$x$"
     "axes.edgecolor": GRID,
     "axes.labelcolor": FAINT,
@@ -37,6 +38,18 @@ STYLE: dict[Any, Any] = {
     "xtick.labelcolor": FAINT,
     "text.color": INK,
 }
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture as PNG, and as SVG for a paper."""
+
+    png: bytes
+    svg: bytes
+
+    def files(self, stem: str) -> dict[str, bytes]:
+        """Both by their paths."""
+        return {f"{stem}.png": self.png, f"{stem}.svg": self.svg}
 
 
 @dataclass(frozen=True)
@@ -52,17 +65,17 @@ class Bar:
     quiet: bool = False  # drawn in grey: a baseline
 
 
-def comparison(systems: Sequence[Bar], chance: float) -> bytes:
+def comparison(systems: Sequence[Bar], chance: float) -> Drawing:
     """Balanced accuracy of systems with intervals, single folds as small dots, and chance as a line."""
     return _dots(systems, "balanced accuracy", chance)
 
 
-def recall(classes: Sequence[Bar]) -> bytes:
+def recall(classes: Sequence[Bar]) -> Drawing:
     """Recall of each class with its interval; the note (counts) stands under the name."""
     return _dots(classes, "recall", None)
 
 
-def _dots(bars: Sequence[Bar], label: str, chance: float | None) -> bytes:
+def _dots(bars: Sequence[Bar], label: str, chance: float | None) -> Drawing:
     with _figure(6, 1.0 + 0.52 * len(bars)) as (figure, data):
         axes = figure.add_subplot()
         heights = np.arange(len(bars))[::-1]
@@ -88,10 +101,10 @@ def _dots(bars: Sequence[Bar], label: str, chance: float | None) -> bytes:
         axes.set_axisbelow(True)
         axes.tick_params(length=0)
         axes.spines["left"].set_visible(False)
-    return data.getvalue()
+    return data.drawing()
 
 
-def confusion(table: Ints, rows: Sequence[str], columns: Sequence[str]) -> bytes:
+def confusion(table: Ints, rows: Sequence[str], columns: Sequence[str]) -> Drawing:
     """Shares of each true class (rows) by answer (columns), in per cent; unscored answers stand apart."""
     clips = table.sum(axis=1, keepdims=True)
     shares = np.divide(table, clips, out=np.zeros(table.shape), where=clips > 0)
@@ -115,10 +128,10 @@ def confusion(table: Ints, rows: Sequence[str], columns: Sequence[str]) -> bytes
         axes.spines[:].set_visible(False)
         if len(columns) > len(rows):
             axes.axvline(len(rows) - 0.5, color=FAINT, lw=1.5)
-    return data.getvalue()
+    return data.drawing()
 
 
-def scatter(points: npt.NDArray, truth: Ints, classes: Sequence[str]) -> bytes:
+def scatter(points: npt.NDArray, truth: Ints, classes: Sequence[str]) -> Drawing:
     """A plane of clips (clips, 2) by class, with its legend below."""
     shown = [kind for kind in range(len(classes)) if (truth == kind).any()]
     columns = 2 if max((len(classes[kind]) for kind in shown), default=0) > 14 else 3
@@ -137,10 +150,10 @@ def scatter(points: npt.NDArray, truth: Ints, classes: Sequence[str]) -> bytes:
         axes.spines[:].set_visible(True)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=columns, frameon=False, fontsize=10,
                     handletextpad=0.3, columnspacing=1.2, markerscale=max(1.0, 5 / size**0.5))  # fmt: skip
-    return data.getvalue()
+    return data.drawing()
 
 
-def reliability(found: Reliability) -> bytes:
+def reliability(found: Reliability) -> Drawing:
     """How often answers are right by how sure they are; a dot's area is how many, the diagonal what should be."""
     full = found.answers > 0
     with _figure(4.6, 4.2) as (figure, data):
@@ -160,21 +173,32 @@ def reliability(found: Reliability) -> bytes:
         axes.set_box_aspect(1)
         axes.set_xlabel("probability that was given to the answer")
         axes.set_ylabel("answers that were right")
-    return data.getvalue()
+    return data.drawing()
+
+
+class _Saved:
+    """What a figure is saved to."""
+
+    def __init__(self) -> None:
+        self.png, self.svg = io.BytesIO(), io.BytesIO()
+
+    def drawing(self) -> Drawing:
+        return Drawing(self.png.getvalue(), self.svg.getvalue())
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[tuple[Figure, io.BytesIO]]:
-    """A figure in house style, in inches, and the buffer that holds its PNG once the block is left."""
-    data = io.BytesIO()
+def _figure(width: float, height: float) -> Iterator[tuple[Figure, _Saved]]:
+    """A figure in house style, in inches, and what holds its files once the block is left."""
+    data = _Saved()
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; the page's text has it right.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
         yield figure, data
-        # No version in the file: the same picture is the same bytes.
-        figure.savefig(data, dpi=DPI, format="png", metadata={"Software": None})
+        # No version and no date in the files: the same picture is the same bytes.
+        figure.savefig(data.png, dpi=DPI, format="png", metadata={"Software": None})
+        figure.savefig(data.svg, format="svg", metadata={"Date": None, "Creator": None})
 
 
 def _short(name: str, most: int) -> str:

@@ -18,7 +18,7 @@ class CompareSettings(Settings):
     draw; chance, random starts and mel statistics stand beside, and so does the choice among all methods that is made
     inside the support.
 
-    OUT holds table.md, table.csv, latex.csv, results.json and systems.png.
+    OUT holds table.md, table.csv, latex.csv, results.json and systems.png (and .svg).
     """
 
     example: ClassVar[str] = "birdssl compare scores-fold-* -o compared --baseline 'random start'"

@@ -34,8 +34,8 @@ class FewshotSettings(OptimisationSettings, FrontendSettings, NetworkSettings, O
     classifier is named by folds inside it, and kept in OUT/classifier for `birdssl detect` and `birdssl embed`, its
     encoder in OUT/encoder.
 
-    OUT holds table.md, table.csv, latex.csv, results.json and systems.png; its manifest has every answer, and cells/
-    says how each pretraining went.
+    OUT holds table.md, table.csv, latex.csv, results.json and systems.png (and .svg); its manifest has every answer,
+    and cells/ says how each pretraining went.
     """
 
     example: ClassVar[str] = "birdssl fewshot waves -o fewshot --groups labels.csv --objective cola --epochs 500"

@@ -3,7 +3,7 @@
 OUT/manifest.parquet   one row for each scored clip and model: truth, answer, score
 OUT/metrics.json       every number of the report
 OUT/report.html        the page, pictures inside
-OUT/figures/           the same pictures as files
+OUT/figures/           the same pictures as files, PNG and SVG
 OUT/models/            how each input's answers came about
 """
 
@@ -269,7 +269,7 @@ class Evaluate(Stage[EvaluateSettings]):
 
     def _illustrate(self, results: dict[str, Any], answers: pl.DataFrame, told: Sequence[Any]) -> dict[str, bytes]:
         """Draw all pictures, and tell the results of silhouettes, projections and the pictures' paths."""
-        pictures = {f"{album.FOLDER}/comparison.png": album.comparison(results)}
+        pictures = album.comparison(results).files(f"{album.FOLDER}/comparison")
         results["figures"] = {"comparison": f"{album.FOLDER}/comparison.png"}
         for number, system in enumerate(results["systems"], 1):
             rows = answers.filter(pl.col("system") == system["name"])
@@ -289,9 +289,10 @@ class Evaluate(Stage[EvaluateSettings]):
             fold = rows["model_fold"][0]
             system["circumstances"] = self._circumstances(artifact, None if fold is None else int(fold))
             results["notes"] += circumstance_notes(system["name"], system["circumstances"])
-            for kind, data in album.portraits(system, view, truth, sure).items():
-                path = f"{album.FOLDER}/{album.slug(system['name'], number)}-{kind}.png"
-                system["figures"][kind], pictures[path] = path, data
+            for kind, drawing in album.portraits(system, view, truth, sure).items():
+                stem = f"{album.FOLDER}/{album.slug(system['name'], number)}-{kind}"
+                system["figures"][kind] = f"{stem}.png"
+                pictures |= drawing.files(stem)
         return pictures
 
     def _circumstances(self, artifact: Artifact, fold: int | None) -> list[dict[str, Any]]:

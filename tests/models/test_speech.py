@@ -41,6 +41,7 @@ FACTORIES = {
     ("wav2vec2", "xlsr-2b"): "wav2vec2_xlsr_2b",
     ("hubert", "base"): "hubert_base",
     ("hubert", "large"): "hubert_large",
+    ("hubert", "large-bias"): "wav2vec2_xlsr_300m",  # as Hugging Face has it, that network's shape
     ("hubert", "xlarge"): "hubert_xlarge",
 }
 

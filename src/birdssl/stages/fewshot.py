@@ -28,15 +28,10 @@ from birdssl.artifacts.episodes import (
     EpisodePlan,
     Group,
     Positions,
-    check_groups,
-    choose_groups,
     draw_episode,
-    random_groups,
     support_folds,
-    table_groups,
 )
 from birdssl.artifacts.manifest import ORIGINAL
-from birdssl.artifacts.text_tables import column, read_rows
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.evaluation.fewshot import (
     ANSWERS,
@@ -58,6 +53,7 @@ from birdssl.settings.fewshot import NONE, PRETRAIN, PUBLISHED, FewshotSettings
 from birdssl.stages.clip_table import merged_facts, recording_contents, remove_strays
 from birdssl.stages.contract import Result, Source, Stage, Unit, relative
 from birdssl.stages.fewshot_cell import Cell, CellWork, build_start
+from birdssl.stages.fewshot_groups import groups_path, wanted_groups
 from birdssl.stages.fewshot_notes import notes
 from birdssl.stages.fewshot_tables import told, write_tables
 from birdssl.stages.frontends import PICTURES, check_length, started_frontend, waveform_frontend
@@ -143,15 +139,10 @@ class Fewshot(Stage[FewshotSettings]):
     def recorded_settings(self) -> dict[str, Any]:
         """As every stage's; `start` and `groups` may be a word or a path."""
         values = super().recorded_settings()
-        for name, path in (("start", self.model), ("groups", self._groups_table)):
+        for name, path in (("start", self.model), ("groups", groups_path(self.settings))):
             if path is not None:
                 values[name] = relative(path, self.out)
         return values
-
-    @property
-    def _groups_table(self) -> Path | None:
-        settings = self.settings
-        return None if settings.group or settings.every_class or settings.random_groups else Path(settings.groups)
 
     def plan(self) -> list[Unit]:
         """Draw all episodes, and look at all that they need, before anything is trained."""
@@ -163,8 +154,7 @@ class Fewshot(Stage[FewshotSettings]):
             )
         rows = self._rows()
         clips = Clips(*(tuple(rows[name].to_list()) for name in ("id", "truth", "origin")))
-        self.groups = choose_groups(self._groups(clips), settings.only_groups)
-        check_groups(self.groups, filter(None, clips.labels))
+        self.groups = wanted_groups(settings, clips)
         if settings.protocol == "own" and len(self.groups) > 1:
             raise UsageError(
                 f"--protocol own learns one group's classes, and there are {len(self.groups)} groups; choose one by "
@@ -208,20 +198,6 @@ class Fewshot(Stage[FewshotSettings]):
             raise IncompatibleError("some clips are in the inputs twice; give each recording once")
         single = pl.when(pl.col("labels").list.len() == 1).then(pl.col("labels").list.first()).otherwise(pl.lit(""))
         return rows.with_columns(single.alias("truth"), pl.col("origin").fill_null(pl.col("recording")))
-
-    def _groups(self, clips: Clips) -> list[Group]:
-        settings = self.settings
-        if settings.group:
-            given = [text.partition("=") for text in settings.group]
-            pairs = [(label.strip(), name.strip()) for name, _, labels in given for label in labels.split(",")]
-            return table_groups([pair for pair in pairs if pair[0]])
-        if settings.random_groups is not None:
-            least = 2 if settings.protocol == "own" else settings.shots + 1
-            return random_groups(clips, settings.ways, settings.random_groups, least, settings.seed)
-        if self._groups_table is not None:
-            return table_groups(_pairs(self._groups_table))
-        assert settings.every_class is not None
-        return [Group(settings.every_class, tuple(sorted({label for label in clips.labels if label})))]
 
     def _frontend(self) -> Frontend:
         if self.started is None:
@@ -381,18 +357,6 @@ class Fewshot(Stage[FewshotSettings]):
     def report(self, summary: dict[str, Any]) -> str:
         """The averages, the verdicts, and what a reader should know of them."""
         return told(self.out, summary)
-
-
-def _pairs(path: Path) -> Sequence[tuple[str, str]]:
-    """(label, group) of each line of a table."""
-    if not path.is_file():
-        raise NoInputError(f"--groups {path}: no such table; give all, random:N, or a CSV with columns label and group")
-    rows, head = read_rows(path, ",")
-    label, group = column(path, head, "label"), column(path, head, "group")
-    found = [(row[label].strip(), row[group].strip()) for _, row in rows if row[label].strip() and row[group].strip()]
-    if not found:
-        raise NoInputError(f"--groups {path}: no row with a label and a group; write one for each class")
-    return found
 
 
 def _stuck(rows: pl.DataFrame, own: bool) -> bool | None:

@@ -15,7 +15,7 @@ def groups_path(settings: FewshotSettings) -> Path | None:
 
 
 def wanted_groups(settings: FewshotSettings, clips: Clips) -> list[Group]:
-    """The groups to run. Raises what `choose_groups` and `check_groups` do, and NoInputError for a table without any."""
+    """The groups to run. Raises what `choose_groups` and `check_groups` do, and NoInputError for an empty table."""
     found = choose_groups(_every_group(settings, clips), settings.only_groups)
     check_groups(found, filter(None, clips.labels))
     return found

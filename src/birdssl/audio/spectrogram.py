@@ -32,8 +32,6 @@ class Frontend(Described):
     loudest. White is the clip's loudest point in both.
     """
 
-    sample_rate: int  # Hz
-    clip_seconds: float
     n_fft: int = 2048  # samples of the Hann window and the transform (P1)
     hop: int = 512  # samples; P1's overlap of 75 %
     n_mels: int = 256

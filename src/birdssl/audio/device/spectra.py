@@ -48,8 +48,6 @@ class Spectra(Described):
 
     kind: ClassVar[str] = "spectra"
 
-    sample_rate: int  # Hz
-    clip_seconds: float  # of a stored clip
     crop_seconds: float = CROP_SECONDS  # of what an encoder is given at a time
     crops: int = 10  # crops of a clip whose results are averaged outside training (ACDNet)
     n_fft: int = 1024  # points of the transform

@@ -25,8 +25,6 @@ class Waveforms(Described):
 
     kind: ClassVar[str] = "waveform"
 
-    sample_rate: int  # Hz, of stored clips
-    clip_seconds: float
     crop_seconds: float = CROP_SECONDS
     crops: int = 10
     encoder_rate: int = SPEECH_RATE  # Hz, of what the encoder is given

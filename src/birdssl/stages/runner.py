@@ -147,14 +147,13 @@ def _locked(out: Path, wait: bool) -> Iterator[None]:
     """Hold OUT for this process. The lock ends with the process, also when that is killed."""
     handle = os.open(out, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        if not wait:
-            os.close(handle)
-            raise UsageError(f"another birdssl process is writing {out}; wait for it, or give another -o") from None
-        log.info("another birdssl process is writing %s; waiting for it", out)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not wait:
+                raise UsageError(f"another birdssl process is writing {out}; wait for it, or give another -o") from None
+            log.info("another birdssl process is writing %s; waiting for it", out)
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)

@@ -84,13 +84,15 @@ class Detect(Stage[DetectSettings]):
             )
         self._check(network)
         self._listing = listing = list_recordings(self.inputs, AUDIO_SUFFIXES)
-        self._warn_of_low_rates(network.frontend.sample_rate)
         units = [Unit(item.name, f"{item.identity} {self._digest}", item, TABLE_BYTES) for item in listing.recordings]
         units += [Unit(item.name, "refused", item) for item in listing.refused]
         return sorted(units, key=lambda unit: unit.key)
 
     def _warn_of_low_rates(self, rate: int) -> None:
-        """Say which recordings lack the upper part of what the model knows; a file that can't be read is a reject."""
+        """Say which recordings lack the upper part of what the model knows; a file that can't be read is a reject.
+
+        At the end, since it opens every file: a run that finds its work done needn't.
+        """
         rates: Counter[int] = Counter()
         for item in self._listing.recordings:
             with contextlib.suppress(BadInput, OSError):
@@ -198,6 +200,7 @@ class Detect(Stage[DetectSettings]):
 
     def finish(self, manifest: pl.LazyFrame) -> dict[str, Any]:
         """Write detections.csv and count detections by class."""
+        self._warn_of_low_rates(self._network().frontend.sample_rate)
         times = pl.col("time").dt.to_string("%Y-%m-%dT%H:%M:%S%.3f")
         with atomic_path(self.out / CSV) as part:
             manifest.with_columns(times, offset_text(), pl.col("score").round(4)).collect().write_csv(part)

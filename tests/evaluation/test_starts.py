@@ -66,6 +66,25 @@ def test_only_the_random_start_of_the_same_network_used_in_the_same_way_counts()
     assert "missing" in both["ours"]
 
 
+def test_a_random_start_that_had_other_labels_is_no_control():
+    few = {"labels": 0.2}
+    starts = {"ours": start("pretrained") | few, "all": start("random"), "few": start("random") | few}
+    (row,) = asked({"ours": 0.8, "all": 0.99, "few": 0.5}, starts).values()
+    assert row["answer"] == "yes, beside a random start"
+    assert [item["second"] for item in row["comparisons"]] == ["few"]
+
+
+@pytest.mark.parametrize("order", [("weak", "strong"), ("strong", "weak")])
+@pytest.mark.parametrize(
+    ("strong", "answer"),
+    [(0.78, "not shown"), (0.99, "no: it did harm, beside a random start"), (0.5, "yes, beside a random start")],
+)
+def test_of_several_controls_the_strongest_decides(order: tuple[str, str], strong: float, answer: str):
+    starts = {"ours": start("pretrained")} | {name: start("random") for name in order}
+    (row,) = asked({"ours": 0.8, "weak": 0.4, "strong": strong}, starts).values()
+    assert row["answer"] == answer
+
+
 def test_a_random_start_or_plain_features_alone_ask_nothing():
     assert asked({"none": 0.5, "mel": 0.5}, {"none": start("random"), "mel": start("plain", None, False)}) == {}
 
@@ -105,5 +124,8 @@ def test_what_a_network_started_from_is_read_from_its_runs(tmp_path: Path):
     ):  # fmt: skip
         made = stage(tmp_path / f"embed-{name}", "embed", {}, name, encoder="simplecnn", model="x")
         assert start_of(open_artifact(made)) == {"way": way, "encoder": "simplecnn", "tuned": tuned}, name
+    stage(tmp_path / "fifth", "finetune", {"start": "random", "train_fraction": 0.2})
+    made = stage(tmp_path / "embed-fifth", "embed", {}, "fifth", encoder="simplecnn", model="x")
+    assert start_of(open_artifact(made)) == {"way": "random", "encoder": "simplecnn", "tuned": True, "labels": 0.2}
     plain = stage(tmp_path / "embed-mel", "embed", {}, model=None)
     assert start_of(open_artifact(plain)) == {"way": "plain", "encoder": None, "tuned": False}

@@ -83,6 +83,7 @@ def start_of(artifact: Artifact) -> dict[str, Any]:
     """What the network behind embeddings started from: `way`, its `encoder`, and whether it was then fine-tuned.
 
     A network that was pretrained for no epoch is a random start. `way` is UNKNOWN where the run isn't there any more.
+    `labels` stands there where it was taught a share of them only.
     """
     encoder = artifact.facts.get("encoder")
     if not artifact.facts.get("model"):
@@ -90,14 +91,16 @@ def start_of(artifact: Artifact) -> dict[str, Any]:
     run = model_run(artifact)
     if run is None:
         return {"way": UNKNOWN, "encoder": encoder, "tuned": None}
-    tuned = run.verb == FINETUNE and not run.settings.get("freeze")
+    found = {"encoder": encoder, "tuned": run.verb == FINETUNE and not run.settings.get("freeze")}
+    if (share := run.settings.get("train_fraction", 1.0)) < 1:
+        found["labels"] = share
     start = str(run.settings.get("start") or PRETRAINED)
     if start in (RANDOM, IMAGENET, PUBLISHED):
-        return {"way": start, "encoder": encoder, "tuned": tuned}
-    runs = list(training_runs(run.path))
-    untrained = runs[-1].verb == "pretrain" and runs[-1].settings.get("epochs") == 0
-    untrained = untrained and runs[-1].settings.get("weights") is None and len(runs) <= 2
-    return {"way": RANDOM if untrained else PRETRAINED, "encoder": encoder, "tuned": tuned}
+        return {"way": start, **found}
+    *later, first = training_runs(run.path)
+    untrained = first.verb == "pretrain" and first.settings.get("epochs") == 0
+    untrained = untrained and first.settings.get("weights") is None and len(later) <= 1
+    return {"way": RANDOM if untrained else PRETRAINED, **found}
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def _one(
     known = np.array([value is not None for value in values])
     if not known.any():
         return {"name": name, "why": "not known of any clip"}
-    learned = known & apart & ~held
+    learned = known & apart
     enough = {value for value in values[learned] if len(set(origins[learned & (values == value)])) >= LEAST_ORIGINS}
     learned &= np.isin(values, list(enough))
     asked = known & held & np.isin(values, list(enough))

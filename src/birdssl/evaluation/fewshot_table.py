@@ -43,7 +43,7 @@ PLUS_MINUS = r" \pm "  # in LaTeX
 
 
 @dataclass(frozen=True)
-class Doubt:
+class OverGroups:
     """How intervals are made: their level, what the groups are worth (`independent_groups`), and how many there are."""
 
     level: float
@@ -67,7 +67,7 @@ def tabulate(
     in `apart` count neither in averages nor in differences.
     """
     counted = {name: classes for name, classes in groups.items() if name not in apart}
-    doubt = Doubt(level, independent_groups(counted), len(counted))
+    doubt = OverGroups(level, independent_groups(counted), len(counted))
     rows = [_row(system, of_system(found, system), doubt, column, apart) for system in systems(found)]
     chance = {name: 1 / len(classes) for name, classes in groups.items()}
     found = found.filter(pl.col("group").is_in(list(counted)))
@@ -119,7 +119,9 @@ def method_pairs(known: Sequence[System], baseline: str) -> list[tuple[System, S
     ]
 
 
-def _row(system: System, mine: pl.DataFrame, doubt: Doubt, column: str, apart: Sequence[str]) -> dict[str, Any] | None:
+def _row(
+    system: System, mine: pl.DataFrame, doubt: OverGroups, column: str, apart: Sequence[str]
+) -> dict[str, Any] | None:
     mine = mine.drop_nulls(column)
     if mine.is_empty():
         return None
@@ -157,7 +159,7 @@ def _share(spread: Spread, level: float) -> dict[str, Any]:
     return {**interval(Interval(found.estimate, max(found.low, 0.0), min(found.high, 1.0))), "half": half}
 
 
-def _difference(found: pl.DataFrame, first: System, second: System, doubt: Doubt) -> dict[str, Any]:
+def _difference(found: pl.DataFrame, first: System, second: System, doubt: OverGroups) -> dict[str, Any]:
     base = {"first": first.words(), "second": second.words(), "features": first.features}
     cells = gaps(of_system(found, first), of_system(found, second))
     if cells.is_empty():

@@ -32,7 +32,7 @@ def did_it_help(
 ) -> list[dict[str, Any]]:
     """For each pretrained system: comparisons with its controls, what is missing, and the answer in words.
 
-    Its random start is of the same encoder, fine-tuned or frozen as it is, on as large a share of the labels. Of several
+    Its random start is of the same encoder, fine-tuned or frozen as it is, on as many of the labels. Of several
     controls of a kind the one that does best decides. Tests over folds are judged together.
     """
     asked = [name for name, start in starts.items() if start["way"] == PRETRAINED]

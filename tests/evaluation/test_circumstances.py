@@ -54,6 +54,17 @@ def test_what_is_in_the_embedding_is_found_and_what_is_not_stays_at_chance():
     assert note.startswith("VICReg tells the site of recordings that it never met (")
 
 
+def test_all_that_a_system_tells_is_one_sentence():
+    rows = [{"name": SPECIES, "told": True, "value": 0.9, "chance": 0.5}, {"name": SITE, "told": True, "value": 0.646,
+            "chance": 0.25}, {"name": RECORDER, "told": False, "value": 0.3, "chance": 0.25},
+            {"name": HOUR, "told": True, "value": 0.36, "chance": 0.25}]  # fmt: skip
+    assert circumstance_notes("VICReg", rows) == [
+        "VICReg tells the site of recordings that it never met (65 %, chance 25 %), the hour of day (36 %, chance "
+        "25 %): what it knows of the species may lean on that, and hold less elsewhere."
+    ]
+    assert circumstance_notes("VICReg", [*rows[:1], rows[2], {"name": SITE, "why": "not known of any clip"}]) == []
+
+
 def test_the_hour_wraps_around_midnight():
     hours = [21, 23, 0, 2, 3, 8, 9, 14, 15, 20]
     rows = pl.DataFrame({"time": [datetime.datetime(2024, 5, 1, hour) for hour in hours]})

@@ -91,10 +91,13 @@ def _above(found: dict[str, Any], chance: float, origins: int, level: float) -> 
 
 
 def circumstance_notes(system: str, found: Sequence[dict[str, Any]]) -> list[str]:
-    """A sentence for each circumstance but species that an embedding tells."""
+    """A sentence on the circumstances, but for species, that an embedding tells; none where it tells none."""
+    told = [row for row in found if row["name"] != SPECIES and row.get("told")]
+    if not told:
+        return []
+    scores = [f"({row['value'] * 100:.0f} %, chance {row['chance'] * 100:.0f} %)" for row in told]
+    more = [f", the {row['name']} {score}" for row, score in zip(told[1:], scores[1:], strict=True)]
     return [
-        f"{system} tells the {row['name']} of recordings that it never met ({row['value']:.0%}, chance "
-        f"{row['chance']:.0%}): what it knows of the species may lean on that, and hold less elsewhere."
-        for row in found
-        if row["name"] != SPECIES and row.get("told")
+        f"{system} tells the {told[0]['name']} of recordings that it never met {scores[0]}{''.join(more)}: what it "
+        "knows of the species may lean on that, and hold less elsewhere."
     ]

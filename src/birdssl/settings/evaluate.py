@@ -5,10 +5,11 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from birdssl.settings.base import Settings, setting
+from birdssl.settings.base import setting
+from birdssl.settings.portraits import PortraitSettings
 
 
-class EvaluateSettings(Settings):
+class EvaluateSettings(PortraitSettings):
     """Score embeddings on held-out recordings: balanced accuracy with intervals, and a report page.
 
     Each input is an OUT of embed. Several are compared as systems, on the same clips; inputs of one name are the folds
@@ -50,16 +51,6 @@ class EvaluateSettings(Settings):
         "refuse",
         "What to do with clips whose origin was learned from as well: accepted, they make a score flatter.",
     )
-    draws: int = setting(2000, "Draws of origins for the intervals.", ge=100, le=1_000_000)
-    level: float = setting(0.95, "Level of the intervals.", ge=0.5, le=0.999)
-    projection_clips: int = setting(1000, "Most clips in a t-SNE picture; 0 for no picture.", ge=0, le=20_000)
-    circumstance_clips: int = setting(
-        2000,
-        "Most training clips that site, recorder and hour are learned from, to see how well embeddings tell these; 0 "
-        "to leave it out.",
-        ge=0,
-    )
-    seed: int = setting(1030, "Decides draws, pictures and the classifiers' inner folds.", ge=0)
 
     @model_validator(mode="after")
     def _named(self) -> Self:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
@@ -25,11 +24,8 @@ from birdssl.artifacts.labelling import NOTHING
 from birdssl.artifacts.manifest import CLIP_SCHEMA
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.evaluation import album, selection
-from birdssl.evaluation.answers import Answers, head_answers, how_in_words, probe_answers
-from birdssl.evaluation.calibration import Reliability, reliability
-from birdssl.evaluation.circumstances import SPECIES, circumstance_notes, circumstances
+from birdssl.evaluation.answers import Answers, head_answers, probe_answers
 from birdssl.evaluation.lineage import (
-    best_on_validation,
     learned_from,
     lineage,
     model_fold,
@@ -39,14 +35,14 @@ from birdssl.evaluation.lineage import (
     start_of,
     taught_by,
 )
-from birdssl.evaluation.metrics import ClassList, class_list, silhouette
+from birdssl.evaluation.metrics import ClassList, class_list
 from birdssl.evaluation.page import render_page
-from birdssl.evaluation.projection import Projection, project
 from birdssl.evaluation.scoring import Doubt, score
 from birdssl.evaluation.starts import did_it_help, starts_of
 from birdssl.evaluation.summary import headline, headline_table, left_out_in_all, seen_notes, shared_notes
 from birdssl.settings.evaluate import EvaluateSettings
 from birdssl.stages.contract import Result, Source, Stage, Unit, relative
+from birdssl.stages.portraits import NEEDED, Portraits, columns_of
 
 KEPT = ("id", "recording", "origin", "channel", "start", "seconds", "site", "recorder", "time", "utc_offset", "fold")
 SCHEMA: dict[str, Any] = {
@@ -58,7 +54,6 @@ SCHEMA: dict[str, Any] = {
     "predicted": pl.String,
     "score": pl.Float32,  # probability of the answer
 }
-NEEDED = ("id", "role", "recording", "origin", "test", "labels", *KEPT[3:])
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,7 @@ class Evaluate(Stage[EvaluateSettings]):
         """Answers of one input's models, and `models/<key>.json` about them."""
         entry: Entry = unit.payload
         artifact = open_artifact(entry.path, self.accepts)
-        table = artifact.scan().select(*dict.fromkeys(NEEDED)).collect()
+        table = artifact.scan().select(NEEDED).collect()
         parts, told, run = [], [], model_run(artifact)
         with threadpool_limits(1):
             for fold, ids in entry.teachers:
@@ -161,8 +156,9 @@ class Evaluate(Stage[EvaluateSettings]):
             results["pretraining"] = did_it_help(answers, starts_of(told), self.classes, doubt)
         results["shared"] = any(model["shared"] for item in told for model in item["models"])
         results["checked"] = all(model["checked"] for item in told for model in item["models"])
+        portraits = Portraits(self.classes, self.inputs, self.settings, self.settings.on)
         with threadpool_limits(1):
-            pictures = self._illustrate(results, answers, told)
+            pictures = portraits.draw(results, answers, told)
         for path, data in pictures.items():
             with atomic_path(self.out / path) as part:
                 part.write_bytes(data)
@@ -261,57 +257,11 @@ class Evaluate(Stage[EvaluateSettings]):
         """By the model's head, or by a probe where there are rows to train one on."""
         where, ids = str(entry.path), rows["id"].to_list()
         if training is None:
-            return head_answers(_with(artifact, ids, "scores"), entry.classes, where)
-        vectors = _with(artifact, [*training["id"].to_list(), *ids], "embedding")
+            return head_answers(columns_of(artifact, ids, "scores"), entry.classes, where)
+        vectors = columns_of(artifact, [*training["id"].to_list(), *ids], "embedding")
         examples = vectors.head(training.height).with_columns(training["truth"], training["origin"])
         kind = self.settings.probe or "linear"
         return probe_answers(kind, examples, vectors.tail(len(ids)), self.settings.seed, where)
-
-    def _illustrate(self, results: dict[str, Any], answers: pl.DataFrame, told: Sequence[Any]) -> dict[str, bytes]:
-        """Draw all pictures, and tell the results of silhouettes, projections and the pictures' paths."""
-        pictures = album.comparison(results).files(f"{album.FOLDER}/comparison")
-        results["figures"] = {"comparison": f"{album.FOLDER}/comparison.png"}
-        for number, system in enumerate(results["systems"], 1):
-            rows = answers.filter(pl.col("system") == system["name"])
-            sure = reliability(rows["score"].clip(0, 1), rows["truth"] == rows["predicted"])
-            system["reliability"] = _plain(sure)
-            shown, chosen = best_on_validation([open_artifact(self.inputs[place]) for place in _inputs(rows)])
-            rows = rows.filter(pl.col("input") == _inputs(rows)[shown]).unique("id").sort("id")
-            artifact = open_artifact(self.inputs[int(rows["input"][0])])
-            vectors = _with(artifact, rows["id"].to_list(), "embedding")["embedding"].to_numpy()
-            truth = self.classes.truth(rows["truth"])
-            system["how"] = how_in_words(told, system["name"])
-            system["silhouette"] = vars(silhouette(vectors, truth, self.settings.seed))
-            wanted = self.settings.projection_clips
-            view = project(vectors, truth, self.settings.seed, wanted) if wanted else None
-            system["projection"] = _view(view, rows, chosen)
-            system["figures"] = {"projection": None}
-            fold = rows["model_fold"][0]
-            system["circumstances"] = self._circumstances(artifact, None if fold is None else int(fold))
-            results["notes"] += circumstance_notes(system["name"], system["circumstances"])
-            for kind, drawing in album.portraits(system, view, truth, sure).items():
-                stem = f"{album.FOLDER}/{album.slug(system['name'], number)}-{kind}"
-                system["figures"][kind] = f"{stem}.png"
-                pictures |= drawing.files(stem)
-        return pictures
-
-    def _circumstances(self, artifact: Artifact, fold: int | None) -> list[dict[str, Any]]:
-        """How well the embeddings of one input tell site, recorder and hour, next to species."""
-        most, settings = self.settings.circumstance_clips, self.settings
-        if not most:
-            return []
-        table = artifact.scan().select(*dict.fromkeys(NEEDED)).collect().filter(selection.ORIGINALS)
-        held = selection.held_out(table, settings.on, fold, str(artifact.path))
-        rest = table.filter(~selection.IN_TEST & ~pl.col("id").is_in(held["id"].implode())).sort("id")
-        rest = rest.gather_every(max(1, -(-rest.height // most)))
-        one = (pl.col("labels").list.n_unique() == 1) & pl.col("labels").list.first().is_in(self.classes.scored)
-        rows = pl.concat([held, rest]).with_columns(
-            pl.when(one).then(pl.col("labels").list.first()).alias(SPECIES),
-            pl.col("origin").fill_null(pl.col("recording")),
-        )
-        vectors = _with(artifact, rows["id"].to_list(), "embedding")["embedding"].to_numpy()
-        doubt = Doubt(settings.seed, settings.draws, settings.level)
-        return circumstances(rows, vectors, np.arange(rows.height) < held.height, doubt)
 
     def _repeat(self) -> dict[str, Any]:
         """The command line that repeats the report, with paths as seen from the folder that holds OUT."""
@@ -346,13 +296,6 @@ def _origins_learned(artifact: Artifact, run: Artifact | None, training: pl.Data
     return {*by_model, *([] if training is None else training["origin"].to_list())}
 
 
-def _with(artifact: Artifact, ids: Sequence[str], column: str) -> pl.DataFrame:
-    """`id` and one wide column of some rows, in the order of `ids`."""
-    wanted = pl.DataFrame({"id": ids}, schema={"id": pl.String})
-    found = artifact.scan().filter(selection.ORIGINALS).select("id", column).join(wanted.lazy(), on="id", how="semi")
-    return wanted.join(found.collect().unique("id", keep="first"), on="id", how="left", maintain_order="left")
-
-
 def _as_rows(rows: pl.DataFrame, answers: Answers, entry: Entry, fold: int | None) -> pl.DataFrame:
     return rows.with_columns(
         system=pl.lit(entry.system),
@@ -361,24 +304,3 @@ def _as_rows(rows: pl.DataFrame, answers: Answers, entry: Entry, fold: int | Non
         predicted=pl.Series(answers.predicted, dtype=pl.String),
         score=pl.Series(answers.score),
     ).select(list(SCHEMA))
-
-
-def _plain(found: Reliability) -> dict[str, Any]:
-    """A reliability curve as JSON values: an empty bin's means are null."""
-    return {name: [None if np.isnan(item) else round(float(item), 6) for item in value] if isinstance(value, np.ndarray)
-            else round(value, 6) for name, value in vars(found).items()}  # fmt: skip
-
-
-def _inputs(rows: pl.DataFrame) -> list[int]:
-    return rows["input"].unique().sort().to_list()
-
-
-def _view(view: Projection | None, rows: pl.DataFrame, chosen: bool) -> dict[str, Any]:
-    """What is told of a projection."""
-    if view is None:
-        return {"shown": 0, "of": rows.height, "perplexity": None, "model": "", "reason": "not asked for"}
-    folds = rows["model_fold"].drop_nulls().unique().to_list()
-    why = " (the best on its validation clips)" if chosen else ""
-    model = f", as the model of fold {folds[0]} sees them{why}" if len(folds) == 1 else ""
-    return {"shown": len(view.rows), "of": rows.height, "perplexity": view.perplexity, "model": model,
-            "reason": view.reason}  # fmt: skip

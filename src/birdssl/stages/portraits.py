@@ -1,0 +1,124 @@
+"""Systems looked at closely: recall, confusion, reliability, the embedding on a plane, and what else it tells."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from birdssl.artifacts.artifact import Artifact, open_artifact
+from birdssl.evaluation import album, selection
+from birdssl.evaluation.answers import how_in_words
+from birdssl.evaluation.calibration import Reliability, reliability
+from birdssl.evaluation.circumstances import SPECIES, circumstance_notes, circumstances
+from birdssl.evaluation.lineage import best_on_validation
+from birdssl.evaluation.metrics import ClassList, silhouette
+from birdssl.evaluation.projection import Projection, project
+from birdssl.evaluation.scoring import Doubt
+from birdssl.settings.portraits import PortraitSettings
+
+NEEDED = ("id", "role", "recording", "origin", "test", "labels", "channel", "start", "seconds", "site", "recorder",
+          "time", "utc_offset", "fold")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The model of a system that is looked at: its answers, one a clip, and where its embeddings lie on a plane.
+
+    Attributes:
+        input: number of the embeddings among the inputs.
+        rows: its answers, in order of the clips' ids.
+        view: points of `rows`; None where no picture is asked for.
+    """
+
+    input: int
+    rows: pl.DataFrame
+    view: Projection | None
+
+
+class Portraits:
+    """Draws systems; `shown` then has the model of each that was looked at, by the system's name."""
+
+    def __init__(self, classes: ClassList, inputs: Sequence[Path], settings: PortraitSettings, on: str) -> None:
+        """`inputs` are OUT of embed; answers name them by their number. `on` is the part that was scored."""
+        self.classes, self.inputs, self.settings, self.on = classes, inputs, settings, on
+        self.shown: dict[str, Shown] = {}
+
+    def draw(self, results: dict[str, Any], answers: pl.DataFrame, told: Sequence[Any]) -> dict[str, bytes]:
+        """All pictures by their paths; tells `results` of silhouettes, projections and the pictures' paths."""
+        pictures = album.comparison(results).files(f"{album.FOLDER}/comparison")
+        results["figures"] = {"comparison": f"{album.FOLDER}/comparison.png"}
+        for number, system in enumerate(results["systems"], 1):
+            rows = answers.filter(pl.col("system") == system["name"])
+            sure = reliability(rows["score"].clip(0, 1), rows["truth"] == rows["predicted"])
+            system["reliability"] = _plain(sure)
+            system["how"] = how_in_words(told, system["name"])
+            view, truth = self._look(system, rows)
+            results["notes"] += circumstance_notes(system["name"], system["circumstances"])
+            for kind, drawing in album.portraits(system, view, truth, sure).items():
+                stem = f"{album.FOLDER}/{album.slug(system['name'], number)}-{kind}"
+                system["figures"][kind] = f"{stem}.png"
+                pictures |= drawing.files(stem)
+        return pictures
+
+    def _look(self, system: dict[str, Any], rows: pl.DataFrame) -> tuple[Projection | None, np.ndarray]:
+        """One model's embeddings of the scored clips, on a plane and by class; tells `system` of them."""
+        places = rows["input"].unique().sort().to_list()
+        place, chosen = best_on_validation([open_artifact(self.inputs[each]) for each in places])
+        rows = rows.filter(pl.col("input") == places[place]).unique("id").sort("id")
+        artifact = open_artifact(self.inputs[places[place]])
+        vectors = columns_of(artifact, rows["id"].to_list(), "embedding")["embedding"].to_numpy()
+        truth = self.classes.truth(rows["truth"])
+        system["silhouette"] = vars(silhouette(vectors, truth, self.settings.seed))
+        wanted = self.settings.projection_clips
+        view = project(vectors, truth, self.settings.seed, wanted) if wanted else None
+        system["projection"] = _view(view, rows, chosen)
+        system["figures"] = {"projection": None}
+        fold = rows["model_fold"][0]
+        system["circumstances"] = self._circumstances(artifact, None if fold is None else int(fold))
+        self.shown[system["name"]] = Shown(places[place], rows, view)
+        return view, truth
+
+    def _circumstances(self, artifact: Artifact, fold: int | None) -> list[dict[str, Any]]:
+        """How well the embeddings of one input tell site, recorder and hour, next to species."""
+        most, settings = self.settings.circumstance_clips, self.settings
+        if not most:
+            return []
+        table = artifact.scan().select(NEEDED).collect().filter(selection.ORIGINALS)
+        held = selection.held_out(table, self.on, fold, str(artifact.path))
+        rest = table.filter(~selection.IN_TEST & ~pl.col("id").is_in(held["id"].implode())).sort("id")
+        rest = rest.gather_every(max(1, -(-rest.height // most)))
+        one = (pl.col("labels").list.n_unique() == 1) & pl.col("labels").list.first().is_in(self.classes.scored)
+        rows = pl.concat([held, rest]).with_columns(
+            pl.when(one).then(pl.col("labels").list.first()).alias(SPECIES),
+            pl.col("origin").fill_null(pl.col("recording")),
+        )
+        vectors = columns_of(artifact, rows["id"].to_list(), "embedding")["embedding"].to_numpy()
+        doubt = Doubt(settings.seed, settings.draws, settings.level)
+        return circumstances(rows, vectors, np.arange(rows.height) < held.height, doubt)
+
+
+def columns_of(artifact: Artifact, ids: Sequence[str], *columns: str) -> pl.DataFrame:
+    """`id` and some columns of originals, in the order of `ids`."""
+    wanted = pl.DataFrame({"id": ids}, schema={"id": pl.String})
+    found = artifact.scan().filter(selection.ORIGINALS).select("id", *columns).join(wanted.lazy(), on="id", how="semi")
+    return wanted.join(found.collect().unique("id", keep="first"), on="id", how="left", maintain_order="left")
+
+
+def _plain(found: Reliability) -> dict[str, Any]:
+    """A reliability curve as JSON values: an empty bin's means are null."""
+    return {name: [None if np.isnan(item) else round(float(item), 6) for item in value] if isinstance(value, np.ndarray)
+            else round(value, 6) for name, value in vars(found).items()}  # fmt: skip
+
+
+def _view(view: Projection | None, rows: pl.DataFrame, chosen: bool) -> dict[str, Any]:
+    """What is told of a projection."""
+    if view is None:
+        return {"shown": 0, "of": rows.height, "perplexity": None, "model": "", "reason": "not asked for"}
+    folds = rows["model_fold"].drop_nulls().unique().to_list()
+    why = " (the best on its validation clips)" if chosen else ""
+    model = f", as the model of fold {folds[0]} sees them{why}" if len(folds) == 1 else ""
+    return {"shown": len(view.rows), "of": rows.height, "perplexity": view.perplexity, "model": model,
+            "reason": view.reason}  # fmt: skip

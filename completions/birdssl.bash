@@ -12,7 +12,7 @@ _birdssl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
     COMPREPLY=()
     if [[ $COMP_CWORD -eq 1 ]]; then
-        _birdssl_words "synth segment split augment render pretrain finetune embed evaluate fewshot compare detect demo run ls doctor -h --help --version"
+        _birdssl_words "synth segment split augment render pretrain finetune embed evaluate fewshot compare report detect demo run ls doctor -h --help --version"
         return
     fi
     if [[ $cur == "=" ]]; then  # readline splits --option=value at the sign
@@ -317,6 +317,21 @@ _birdssl() {
         "compare -j" | "compare --jobs") :; return ;;
         "compare --device") _birdssl_words "auto cpu cuda mps"; return ;;
         "compare --max-rejects") :; return ;;
+        "report --title") :; return ;;
+        "report --baseline") :; return ;;
+        "report --expected") :; return ;;
+        "report --groups") _birdssl_paths -f; return ;;
+        "report --sounds") :; return ;;
+        "report --draws") :; return ;;
+        "report --level") :; return ;;
+        "report --projection-clips") :; return ;;
+        "report --circumstance-clips") :; return ;;
+        "report --seed") :; return ;;
+        "report -o" | "report --out") _birdssl_paths -d; return ;;
+        "report --config") _birdssl_paths -f; return ;;
+        "report -j" | "report --jobs") :; return ;;
+        "report --device") _birdssl_words "auto cpu cuda mps"; return ;;
+        "report --max-rejects") :; return ;;
         "detect -m" | "detect --model") _birdssl_paths -d; return ;;
         "detect --hop-seconds") :; return ;;
         "detect --threshold") :; return ;;
@@ -358,6 +373,7 @@ _birdssl() {
             evaluate) _birdssl_words "--on --name --classes --baseline --probe --train-ids --several-labels --shared-origins --draws --level --projection-clips --circumstance-clips --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             fewshot) _birdssl_words "--protocol --groups --group --only-groups --ways --shots --draws --only-draws --pretraining-seeds --disjoint-origins --query-share --pool-clips -s --start --weights --name --classifiers --support-folds --finetune-epochs --finetune-rate --finetune-batch --freeze --sweep --several-labels --level -O --objective -E --encoder --views --projector-width --projector-layers --projector-bias --redundancy --invariance --variance --covariance --bilinear-init --temperature --prediction --ema --mask-share --mask-span --mask-bands --mask-noise --shuffle-pairs --pool --double-rescale --size --widths --ssm-layers --ssm-state --adapters --layer-mix --preset --channels --n-mels --hop --f-max --crop-seconds --crops --gain -e --epochs -b --batch-size --optimiser --learning-rate --momentum --weight-decay --schedule --warmup-epochs --validate-every --precision --threads --memory-budget --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             compare) _birdssl_words "--name --baseline --expected --apart --classifiers --draws --seed --level -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
+            report) _birdssl_words "--title --baseline --expected --groups --sounds --draws --level --projection-clips --circumstance-clips --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             detect) _birdssl_words "-m --model --hop-seconds --threshold --merge --no-merge --merge-gap --ignore --channel --batch -o --out --files-from -0 --null --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             demo) _birdssl_words "-o --out -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             run) _birdssl_words "--input --only -o --out -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
@@ -377,6 +393,7 @@ _birdssl() {
         evaluate) _birdssl_paths -d ;;
         fewshot) _birdssl_paths -d ;;
         compare) _birdssl_paths -d ;;
+        report) _birdssl_paths -d ;;
         detect) _birdssl_paths -f ;;
         run) _birdssl_paths -f ;;
         ls) _birdssl_paths -d ;;

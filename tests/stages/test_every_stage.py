@@ -38,6 +38,7 @@ COMMANDS = {
     "fewshot": "fewshot {waves} --several-labels leave-out --shots 2 --draws 2 --epochs 2 --size quick --preset quick "
     "--crops 2 --finetune-epochs 2 --support-folds 2 --validate-every 1",
     "compare": "compare {fewshot} --expected HuBERT",
+    "report": "report {evaluate} {pretrain} --draws 200 --projection-clips 40 --sounds 5",
     "detect": "detect {synth}/recordings --model {finetune} --threshold 0.2",
     "split-waves": "render {split} --kind waveform --shard-rows 64 --sheet 0",
     "sound-pretrain": "pretrain {split-waves} --objective cola --size quick --preset quick --crops 2 --epochs 2 "
@@ -61,6 +62,7 @@ OTHER_SETTING = {
     "evaluate": "--seed 7",
     "fewshot": "--seed 7",
     "compare": "--level 0.9",
+    "report": "--sounds 0",
     "detect": "--threshold 0.3",
     "split-waves": "--sheet 1",
     "sound-pretrain": "--gain 0",

@@ -20,7 +20,7 @@ CLASSES = [FROG, WREN, RAIN]
 FEATURES = 6
 
 
-def table(recordings=10, clips_each=4, spread=1.0, seed=0):
+def table(recordings=10, clips_each=4, spread=1.0, seed=0, sites=1):
     """Recordings of one class each in turn, the last fifth of each class in the test part, the rest in two folds."""
     random = np.random.default_rng(seed)
     rows, vectors = [], []
@@ -31,7 +31,7 @@ def table(recordings=10, clips_each=4, spread=1.0, seed=0):
             rows.append({
                 "id": f"{number:04x}{clip:012x}", "role": "original", "recording": f"card/{number}.wav",
                 "origin": f"card/{number}.wav", "start": clip * 3.0, "seconds": 3.0, "labels": [CLASSES[kind]],
-                "test": test, "fold": None if test else turn % 2, "site": "north",
+                "test": test, "fold": None if test else turn % 2, "site": ("north", "south")[turn % sites],
             })  # fmt: skip
             vectors.append(2 * np.eye(FEATURES)[kind] + spread * random.normal(size=FEATURES))
     return clips(rows), np.array(vectors, np.float32)
@@ -46,12 +46,14 @@ def write_artifact(folder: Path, verb: str, rows: pl.DataFrame, facts=None, inpu
     return folder
 
 
-def embedded(folder: Path, rows, vectors, scores=None, fold=None):
-    """An embed directory; `scores` (clips, 3) makes it one of a model with a head."""
+def embedded(folder: Path, rows, vectors, scores=None, fold=None, sound=None):
+    """An embed directory; `scores` (clips, 3) makes it one of a model with a head, `sound` (Hz, s) one to be heard."""
     rows = rows.with_columns(embedding=pl.Series(vectors, dtype=pl.Array(pl.Float32, vectors.shape[1])))
     facts = {"kind": "embedding", "classes": CLASSES, "model": None if scores is None else "abc"} | (
         {} if fold is None else {"fold": fold}
     )
+    if sound is not None:
+        facts |= {"sample_rate": sound[0], "clip_seconds": sound[1]}
     if scores is not None:
         rows = rows.with_columns(scores=pl.Series(scores.astype(np.float32), dtype=pl.Array(pl.Float32, 3)))
     return write_artifact(folder, "embed", rows, facts)

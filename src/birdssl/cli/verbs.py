@@ -22,6 +22,7 @@ from birdssl.settings.ls import LsSettings
 from birdssl.settings.pretrain import PretrainSettings
 from birdssl.settings.recipe import RecipeSettings
 from birdssl.settings.render import RenderSettings
+from birdssl.settings.report import ReportSettings
 from birdssl.settings.segment import SegmentSettings
 from birdssl.settings.split import SplitSettings
 from birdssl.settings.synth import SynthSettings
@@ -128,6 +129,12 @@ def _compare() -> type[Any]:
     return Compare
 
 
+def _report() -> type[Any]:
+    from birdssl.stages.report import Report
+
+    return Report
+
+
 def _detect() -> type[Any]:
     from birdssl.stages.detect import Detect
 
@@ -146,6 +153,7 @@ VERBS: dict[str, Verb] = {
     "evaluate": Verb(EvaluateSettings, _evaluate, "DIR"),
     "fewshot": Verb(FewshotSettings, _fewshot, "DIR"),
     "compare": Verb(CompareSettings, _compare, "DIR"),
+    "report": Verb(ReportSettings, _report, "DIR"),
     "detect": Verb(DetectSettings, _detect, "RECORDING", lists=True),
 }
 

@@ -1,5 +1,6 @@
 """All pictures of an evaluation, under the paths that its results name."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from birdssl.evaluation.calibration import Reliability
 from birdssl.evaluation.figures import Bar, Drawing
 from birdssl.evaluation.metrics import Ints
 from birdssl.evaluation.projection import Projection
+from birdssl.evaluation.report_page import MapSystem
 
 FOLDER = "figures"
+MOST_KINDS = len(figures.COLOURS) * len(figures.MARKERS)  # that a picture can tell apart
 
 
 def comparison(results: dict[str, Any]) -> Drawing:
@@ -39,6 +42,20 @@ def portraits(system: dict[str, Any], view: Projection | None, truth: Ints, sure
     if view is not None and view.points is not None:
         found["projection"] = figures.scatter(view.points, truth[view.rows], table["rows"])
     return found
+
+
+def plane(system: MapSystem, values: Sequence[str | None]) -> Drawing | None:
+    """One plane by what is known of its clips, such as their sites; None where that is one thing, or too many.
+
+    `values` has one for each clip of the map; points without one are drawn as "not known".
+    """
+    mine = ["not known" if values[clip] is None else str(values[clip]) for clip in system.clips]
+    names = sorted(set(mine))
+    if not 2 <= len(names) <= MOST_KINDS:
+        return None
+    numbers = {name: number for number, name in enumerate(names)}
+    points = np.stack([np.array(system.x), np.array(system.y)], axis=1)
+    return figures.scatter(points, np.array([numbers[name] for name in mine]), names)
 
 
 def slug(name: str, number: int) -> str:

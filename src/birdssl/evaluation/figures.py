@@ -1,7 +1,7 @@
 """Pictures of an evaluation as PNG and SVG bytes, drawn off screen.
 
-Colours are Okabe and Ito's, which people with any colour vision can tell apart; where classes outnumber them, markers
-change as well. Pictures are 5 to 6 inches wide with 11-point text, so that they can be read on a telephone.
+Colours are Okabe and Ito's, which people with any colour vision can tell apart, and markers change with them: eight
+colours and seven markers make 56 pairs. Pictures are 5 to 6 inches wide with 11-point text, so that they can be read on a telephone.
 """
 
 import io
@@ -76,7 +76,7 @@ def recall(classes: Sequence[Bar]) -> Drawing:
 
 
 def _dots(bars: Sequence[Bar], label: str, chance: float | None) -> Drawing:
-    with _figure(6, 1.0 + 0.52 * len(bars)) as (figure, data):
+    with drawing_of(6, 1.0 + 0.52 * len(bars)) as (figure, data):
         axes = figure.add_subplot()
         heights = np.arange(len(bars))[::-1]
         for height, bar in zip(heights, bars, strict=True):
@@ -91,7 +91,7 @@ def _dots(bars: Sequence[Bar], label: str, chance: float | None) -> Drawing:
             axes.axvline(chance, color=COLOURS[1], lw=1.5, ls=(0, (4, 3)), zorder=1)
             axes.annotate("chance", (chance, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
                           textcoords="offset points", ha="center", color=COLOURS[1], fontsize=10)  # fmt: skip
-        names = [f"{_short(bar.name, 30)}\n{bar.note}" if bar.note else _short(bar.name, 30) for bar in bars]
+        names = [f"{short(bar.name, 30)}\n{bar.note}" if bar.note else short(bar.name, 30) for bar in bars]
         axes.set_yticks(heights, names)
         axes.set_ylim(-0.6, len(bars) - 0.4)
         axes.set_xlim(-0.02, 1.02)
@@ -109,16 +109,16 @@ def confusion(table: Ints, rows: Sequence[str], columns: Sequence[str]) -> Drawi
     clips = table.sum(axis=1, keepdims=True)
     shares = np.divide(table, clips, out=np.zeros(table.shape), where=clips > 0)
     side = 0.42 if len(columns) > 16 else 0.52
-    with _figure(max(4.5, 2.2 + side * len(columns)), max(3.4, 1.9 + side * len(rows))) as (figure, data):
+    with drawing_of(max(4.5, 2.2 + side * len(columns)), max(3.4, 1.9 + side * len(rows))) as (figure, data):
         axes = figure.add_subplot()
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
         for (row, column), share in np.ndenumerate(shares):
             if share >= 0.005:
                 axes.text(column, row, f"{share * 100:.0f}", ha="center", va="center",
                           fontsize=9, color="white" if share > 0.55 else INK)  # fmt: skip
-        axes.set_xticks(range(len(columns)), [_short(name, 18) for name in columns], rotation=45, ha="right",
+        axes.set_xticks(range(len(columns)), [short(name, 18) for name in columns], rotation=45, ha="right",
                         rotation_mode="anchor", color=INK)  # fmt: skip
-        axes.set_yticks(range(len(rows)), [_short(name, 18) for name in rows])
+        axes.set_yticks(range(len(rows)), [short(name, 18) for name in rows])
         axes.set_xlabel("answer, % of the clips of each row")
         axes.set_ylabel("truth")
         axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
@@ -136,12 +136,12 @@ def scatter(points: npt.NDArray, truth: Ints, classes: Sequence[str]) -> Drawing
     shown = [kind for kind in range(len(classes)) if (truth == kind).any()]
     columns = 2 if max((len(classes[kind]) for kind in shown), default=0) > 14 else 3
     lines = -(-len(shown) // columns)
-    with _figure(5.2, 4.5 + 0.26 * lines) as (figure, data):
+    with drawing_of(5.2, 4.5 + 0.26 * lines) as (figure, data):
         axes = figure.add_subplot()
         size = float(np.clip(9000 / max(len(points), 1), 10, 60))
         for kind in shown:
             mine = truth == kind
-            marker = MARKERS[kind // len(COLOURS) % len(MARKERS)]
+            marker = MARKERS[kind % len(MARKERS)]
             axes.scatter(points[mine, 0], points[mine, 1], s=size, marker=marker, color=COLOURS[kind % len(COLOURS)],
                          alpha=0.8, linewidths=0.3, edgecolors="white", label=_label(classes[kind]))  # fmt: skip
         axes.set_xticks([])
@@ -156,7 +156,7 @@ def scatter(points: npt.NDArray, truth: Ints, classes: Sequence[str]) -> Drawing
 def reliability(found: Reliability) -> Drawing:
     """How often answers are right by how sure they are; a dot's area is how many, the diagonal what should be."""
     full = found.answers > 0
-    with _figure(4.6, 4.2) as (figure, data):
+    with drawing_of(4.6, 4.2) as (figure, data):
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=COLOURS[1], lw=1.5, ls=(0, (4, 3)), zorder=1)
         axes.plot(found.confidence[full], found.accuracy[full], color=COLOURS[0], lw=1.5, alpha=0.5, zorder=2)
@@ -187,7 +187,7 @@ class _Saved:
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[tuple[Figure, _Saved]]:
+def drawing_of(width: float, height: float) -> Iterator[tuple[Figure, _Saved]]:
     """A figure in house style, in inches, and what holds its files once the block is left."""
     data = _Saved()
     with mpl.rc_context(STYLE), warnings.catch_warnings():
@@ -201,12 +201,12 @@ def _figure(width: float, height: float) -> Iterator[tuple[Figure, _Saved]]:
         figure.savefig(data.svg, format="svg", metadata={"Date": None, "Creator": None})
 
 
-def _short(name: str, most: int) -> str:
+def short(name: str, most: int) -> str:
     name = " ".join(name.split())
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def _label(name: str) -> str:
     """A legend entry; matplotlib hides labels that begin with an underscore."""
-    short = _short(name, 26)
-    return "\u200b" + short if short.startswith("_") else short
+    text = short(name, 26)
+    return "\u200b" + text if text.startswith("_") else text

@@ -83,7 +83,7 @@ def start_of(artifact: Artifact) -> dict[str, Any]:
     """What the network behind embeddings started from: `way`, its `encoder`, and whether it was then fine-tuned.
 
     A network that was pretrained for no epoch is a random start. `way` is UNKNOWN where the run isn't there any more.
-    `labels` stands there where it was taught a share of them only.
+    `objective` stands there where it was pretrained, `labels` there where it was taught a share of them only.
     """
     encoder = artifact.facts.get("encoder")
     if not artifact.facts.get("model"):
@@ -100,7 +100,8 @@ def start_of(artifact: Artifact) -> dict[str, Any]:
     *later, first = training_runs(run.path)
     untrained = first.verb == "pretrain" and first.settings.get("epochs") == 0
     untrained = untrained and first.settings.get("weights") is None and len(later) <= 1
-    return {"way": RANDOM if untrained else PRETRAINED, **found}
+    return {"way": RANDOM, **found} if untrained else {
+        "way": PRETRAINED, "objective": first.facts.get("objective"), **found}  # fmt: skip
 
 
 @dataclass(frozen=True)

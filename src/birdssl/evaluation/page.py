@@ -7,40 +7,54 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from birdssl.evaluation.fold_tests import ALPHA
 
 NONE = "–"
 
 
-def render_page(results: Mapping[str, Any], pictures: Mapping[str, bytes], repeat: Mapping[str, Any]) -> str:
+def render_page(
+    results: Mapping[str, Any],
+    pictures: Mapping[str, bytes],
+    repeat: Mapping[str, Any],
+    template: str = "page.html.j2",
+    **more: Any,
+) -> str:
     """Lay results out as a page.
 
     Args:
         results: what `birdssl evaluate` writes to metrics.json.
         pictures: PNG bytes by the paths that `results` names.
         repeat: `command`, a command line, and `inputs`, rows of path, verb, version and digest.
+        template: another page's, which extends the first; `more` is what it needs besides.
 
     All text is escaped: class and system names may hold any character.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8"))
+    environment = Environment(
+        loader=FunctionLoader(resource), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
     systems = results["systems"]
-    return template.render(
-        r=results,
-        repeat=repeat,
-        title=_title(results),
-        lead=_lead(results),
-        scope=_scope(results),
-        level=f"{results['settings']['level'] * 100:g} %",
-        any_folds=any(len(system["folds"]["fold"]) > 1 for system in systems),
-        alpha=ALPHA,
-        any_tests=any(pair.get("folds") for pair in results["comparisons"]),
-        inline=lambda path: "data:image/png;base64," + base64.b64encode(pictures[path]).decode(),
-        natural=lambda path: _width(pictures[path]) * 6 // 10,
-        **WORDS,
-    )
+    known = {
+        "r": results,
+        "repeat": repeat,
+        "title": _title(results),
+        "lead": _lead(results),
+        "scope": _scope(results),
+        "level": f"{results['settings']['level'] * 100:g} %",
+        "any_folds": any(len(system["folds"]["fold"]) > 1 for system in systems),
+        "alpha": ALPHA,
+        "any_tests": any(pair.get("folds") for pair in results["comparisons"]),
+        "inline": lambda path: "data:image/png;base64," + base64.b64encode(pictures[path]).decode(),
+        "natural": lambda path: _width(pictures[path]) * 6 // 10,
+    }
+    return environment.get_template(template).render({**WORDS, **known, **more})
+
+
+def resource(name: str) -> str:
+    """The text of a file of this package: a template or a script."""
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _title(results: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from birdssl.evaluation.starts import did_it_help, starts_of
 from birdssl.evaluation.summary import seen_notes, shared_notes, unchecked_notes
 from birdssl.settings.compare import CompareSettings
 from birdssl.stages.contract import Result, Unit
-from birdssl.stages.joined_scores import JoinedScores, refuse_twins
+from birdssl.stages.joined_scores import JoinedScores, once
 from birdssl.stages.tables import ON_TERMINAL, save_tables
 
 SCHEMA: dict[str, Any] = {
@@ -29,6 +29,7 @@ SCHEMA: dict[str, Any] = {
     "origin": pl.String,
     "truth": pl.String,
     "predicted": pl.String,
+    "score": pl.Float32,
 }
 
 
@@ -58,8 +59,7 @@ class ScoredRuns:
 
     def finish(self, manifest: pl.LazyFrame) -> dict[str, Any]:
         """Score all systems on all their folds, and write the tables."""
-        answers = manifest.collect()
-        refuse_twins(answers)
+        answers = once(manifest.collect())
         settings, classes = self.settings, self.scores.classes
         doubt = Doubt(settings.seed, settings.draws, settings.level)
         results = {

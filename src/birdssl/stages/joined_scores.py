@@ -5,6 +5,7 @@ not be scored in one go.
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,8 @@ from birdssl.errors import IncompatibleError, UsageError
 from birdssl.evaluation.metrics import ClassList
 from birdssl.settings.base import nearest
 from birdssl.stages.contract import Unit
+
+log = logging.getLogger(__name__)
 
 MUST_AGREE = {"on": "--on", "classes": "--classes"}
 
@@ -97,20 +100,30 @@ class JoinedScores:
         for number, run in enumerate(self.runs):
             for path in sorted((run.path / "models").glob("*.json")):
                 model = json.loads(path.read_text(encoding="utf-8"))
-                found.append({**model, "system": self.given[number]} if self.given else model)
+                named = {**model, "system": self.given[number]} if self.given else model
+                if named not in found:
+                    found.append(named)
         return found
 
 
-def refuse_twins(answers: pl.DataFrame) -> None:
-    """Raise IncompatibleError where a system's fold answers a clip twice."""
-    twins = answers.filter(pl.struct("system", "model_fold", "id").is_duplicated())
+def once(answers: pl.DataFrame) -> pl.DataFrame:
+    """Each answer once: an embedding that was scored twice, in one go with others and apart, says the same twice.
+
+    Raises IncompatibleError where a system's fold answers a clip in two ways.
+    """
+    asked = ["system", "model_fold", "id"]
+    told = answers.unique([*asked, "predicted", "score"], keep="first", maintain_order=True)
+    twins = told.filter(pl.struct(asked).is_duplicated())
     if twins.height:
         row = twins.row(0, named=True)
         fold = "no fold" if row["model_fold"] is None else f"fold {row['model_fold']}"
         raise IncompatibleError(
-            f"{row['system']}, {fold}, answers clip {row['id']} in two inputs; give each once, and tell different "
-            "systems apart by a --name of `birdssl evaluate`"
+            f"{row['system']}, {fold}, answers clip {row['id']} in two inputs, and differently; give each once, and "
+            "tell different systems apart by a --name of `birdssl evaluate`"
         )
+    if told.height < answers.height:
+        log.info("%d answers came twice, the same both times; they count once", answers.height - told.height)
+    return told
 
 
 def _embeddings(run: Artifact) -> list[Path]:

@@ -40,7 +40,7 @@ def demo(
     code, summaries = run_steps(expansion, steps, options)
     score = next(step for step in steps if step.verb == "evaluate")
     results = json.loads((score.out / "metrics.json").read_text(encoding="utf-8"))
-    report = score.out / "report.html"
+    report = next(step for step in steps if step.verb == "report").out / "report.html"
     if options.json_summary:
         print(json.dumps({"out": str(out), "exit_code": code, "report": str(report), "finding": finding(results),
                           "scores": summaries[score.key]}, ensure_ascii=False))  # fmt: skip

@@ -1,7 +1,8 @@
 """Pictures of an evaluation as PNG and SVG bytes, drawn off screen.
 
 Colours are Okabe and Ito's, which people with any colour vision can tell apart, and markers change with them: eight
-colours and seven markers make 56 pairs. Pictures are 5 to 6 inches wide with 11-point text, so that they can be read on a telephone.
+colours and seven markers make 56 pairs. Pictures are 5 to 6 inches wide with 11-point text, so that they can be read on
+a telephone.
 """
 
 import io

@@ -29,13 +29,12 @@
   // ---- points ----
 
   function load() {
-    const now = system(), low = { x: Math.min(...now.x), y: Math.min(...now.y) };
-    const span = Math.max(Math.max(...now.x) - low.x, Math.max(...now.y) - low.y) || 1;
-    const shift = { x: (span - (Math.max(...now.x) - low.x)) / 2, y: (span - (Math.max(...now.y) - low.y)) / 2 };
-    points = now.clips.map((clip, place) => ({
-      clip, place, value: valueOf(now, place),
-      x: (now.x[place] - low.x + shift.x) / span, y: 1 - (now.y[place] - low.y + shift.y) / span,
-    }));
+    const now = system();
+    const [x, y] = [now.x, now.y].map((places) => {
+      const low = Math.min(...places), span = Math.max(...places) - low || 1;
+      return places.map((place) => (place - low) / span);
+    });
+    points = now.clips.map((clip, place) => ({ clip, place, value: valueOf(now, place), x: x[place], y: 1 - y[place] }));
     values = [...new Set(points.map((point) => point.value))];
     values.sort((a, b) => (a === UNKNOWN) - (b === UNKNOWN) || a.localeCompare(b));
     byId("map-caption").textContent = now.caption;
@@ -58,14 +57,16 @@
 
   // ---- drawing ----
 
-  function side() {
-    return Math.min(canvas.clientWidth, canvas.clientHeight) - 2 * MARGIN;
+  // Pixels of the whole plane at zoom 1. It fills the canvas, for its axes mean nothing.
+  function sides() {
+    return { x: canvas.clientWidth - 2 * MARGIN, y: canvas.clientHeight - 2 * MARGIN };
   }
 
   function onScreen(point) {
+    const side = sides();
     return {
-      x: canvas.clientWidth / 2 + (point.x - view.x) * side() * view.zoom,
-      y: canvas.clientHeight / 2 + (point.y - view.y) * side() * view.zoom,
+      x: canvas.clientWidth / 2 + (point.x - view.x) * side.x * view.zoom,
+      y: canvas.clientHeight / 2 + (point.y - view.y) * side.y * view.zoom,
     };
   }
 
@@ -138,17 +139,18 @@
   // ---- moving about ----
 
   function zoomAt(x, y, factor) {
-    const zoom = Math.min(MOST_ZOOM, Math.max(0.5, view.zoom * factor)), scale = side();
+    const zoom = Math.min(MOST_ZOOM, Math.max(0.5, view.zoom * factor)), side = sides();
     const dx = x - canvas.clientWidth / 2, dy = y - canvas.clientHeight / 2;
-    view.x += (dx / scale) * (1 / view.zoom - 1 / zoom); // what lies under (x, y) stays there
-    view.y += (dy / scale) * (1 / view.zoom - 1 / zoom);
+    view.x += (dx / side.x) * (1 / view.zoom - 1 / zoom); // what lies under (x, y) stays there
+    view.y += (dy / side.y) * (1 / view.zoom - 1 / zoom);
     view.zoom = zoom;
     draw();
   }
 
   function move(dx, dy) {
-    view.x -= dx / (side() * view.zoom);
-    view.y -= dy / (side() * view.zoom);
+    const side = sides();
+    view.x -= dx / (side.x * view.zoom);
+    view.y -= dy / (side.y * view.zoom);
     draw();
   }
 

@@ -1,6 +1,7 @@
 """The report as a person meets it, in headless Chromium: points are clicked, sound plays, nothing is fetched."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component
 DESKTOP, PHONE = {"width": 1200, "height": 1000}, {"width": 390, "height": 844}
 MANY = 10_000
 FLUID = 50  # ms a frame at most, in the median: 20 frames a second on a machine that draws without a graphics card
+STEPS, PATIENCE = 60, 9.0  # of a drag, and seconds for all of them; it was 3 on two cores that did other work
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
 
@@ -206,13 +208,16 @@ def test_ten_thousand_points_stay_fluid(browser: Any, made: Path, tmp_path: Path
                       " requestAnimationFrame(each); })()")  # fmt: skip
         page.mouse.move(x, y)
         page.mouse.down()
-        for step in range(60):
+        started = time.monotonic()
+        for step in range(STEPS):
             page.mouse.move(x + 2 * step, y - step)
+        seconds = time.monotonic() - started
         moved = place(page, 0)
         page.mouse.up()
         frames = sorted(page.evaluate("window.frames_"))
         assert moved[0] - x > 80  # it did follow
         assert frames[len(frames) // 2] < FLUID, frames
+        assert seconds < PATIENCE
 
 
 def test_symbols_are_drawn_for_all_names_that_pictures_use():

@@ -225,7 +225,7 @@ complete -c birdssl -n '__birdssl_verb finetune' -l imagenet-norm -d 'Normalise 
 complete -c birdssl -n '__birdssl_verb finetune' -l freeze -d 'Train the head alone'
 complete -c birdssl -n '__birdssl_verb finetune' -l train-fraction -x -d 'Share of the training clips to use, of each class, drawn before ...'
 complete -c birdssl -n '__birdssl_verb finetune' -l balance -x -d 'Clips of each class, copies included'
-complete -c birdssl -n '__birdssl_verb finetune' -l several-labels -x -a 'refuse leave-out' -d 'What to do with clips of several labels, since one label a clip is ...'
+complete -c birdssl -n '__birdssl_verb finetune' -l several-labels -x -a 'refuse leave-out each' -d 'What to do with clips of several labels'
 complete -c birdssl -n '__birdssl_verb finetune' -l allow-overlap -d 'Accept a start that was trained on clips held out here (transductive)'
 complete -c birdssl -n '__birdssl_verb finetune' -l pool -x -a 'flatten gap' -d 'End of simplecnn'
 complete -c birdssl -n '__birdssl_verb finetune' -l double-rescale -d 'mobilenetv3-large'

@@ -220,7 +220,7 @@ _birdssl() {
         "evaluate --baseline") :; return ;;
         "evaluate --probe") _birdssl_words "linear knn centroid"; return ;;
         "evaluate --train-ids") _birdssl_paths -d; return ;;
-        "evaluate --several-labels") _birdssl_words "refuse leave-out"; return ;;
+        "evaluate --several-labels") _birdssl_words "refuse leave-out each"; return ;;
         "evaluate --shared-origins") _birdssl_words "refuse leave-out accept"; return ;;
         "evaluate --draws") :; return ;;
         "evaluate --level") :; return ;;

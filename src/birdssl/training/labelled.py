@@ -38,7 +38,7 @@ def labelled_rows(rows: pl.DataFrame, leave_out_several: bool = False) -> pl.Dat
         raise IncompatibleError(
             f"{several.height} clips have several labels, such as {first['recording']} at {first['start']:g} s "
             f"({', '.join(first['labels'])}), and fine-tuning takes one label a clip; --several-labels leave-out "
-            "trains without them"
+            "trains without them, and `birdssl finetune --several-labels each` tells every class by itself"
         )
     return _labelled(rows, labels == 1)
 

@@ -162,7 +162,7 @@ _birdssl() {
         "finetune -E" | "finetune --encoder") _birdssl_words "simplecnn mobilenetv3-large resnet50 inceptionv3 acoustic-ssm adapted-cnn resnet18-adapters byol-a-cnn transformer wav2vec2 hubert"; return ;;
         "finetune --train-fraction") :; return ;;
         "finetune --balance") :; return ;;
-        "finetune --several-labels") _birdssl_words "refuse leave-out"; return ;;
+        "finetune --several-labels") _birdssl_words "refuse leave-out each"; return ;;
         "finetune --pool") _birdssl_words "flatten gap"; return ;;
         "finetune --size") :; return ;;
         "finetune --widths") :; return ;;
@@ -220,7 +220,7 @@ _birdssl() {
         "evaluate --baseline") :; return ;;
         "evaluate --probe") _birdssl_words "linear knn centroid"; return ;;
         "evaluate --train-ids") _birdssl_paths -d; return ;;
-        "evaluate --several-labels") _birdssl_words "refuse leave-out"; return ;;
+        "evaluate --several-labels") _birdssl_words "refuse leave-out each"; return ;;
         "evaluate --shared-origins") _birdssl_words "refuse leave-out accept"; return ;;
         "evaluate --draws") :; return ;;
         "evaluate --level") :; return ;;

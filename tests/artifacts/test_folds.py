@@ -16,6 +16,7 @@ from birdssl.artifacts.folds import (
     group_rows,
     hold_out,
     official,
+    rarest_labels,
     straddlers,
     stratify,
 )
@@ -79,6 +80,11 @@ def test_every_class_with_two_origins_can_be_learned_and_most_are_tested(
     held = hold_out(strata, groups, fraction, generator(seed))
     for index in np.unique(strata):
         assert (~held[strata == index]).any()
+
+
+def test_a_clip_counts_for_its_rarest_label() -> None:
+    labels = pl.Series([["a", "b"], ["a"], ["b", "c"], [], ["a", "c"]])
+    assert rarest_labels(labels) == ["b", "a", "b", "(unlabelled)", "c"]  # a in 3, b and c in 2 of them
 
 
 def test_one_origin_of_each_class_is_tested_however_small_the_share() -> None:

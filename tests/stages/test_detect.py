@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 import soundfile
-from tones import RATE, save_tones_model, sound, write_sound
+from tones import RATE, save_several_model, save_tones_model, sound, write_sound
 from toy import folder_bytes
 
 from birdssl.artifacts.annotations import is_raven, read_raven
@@ -53,6 +53,21 @@ def test_tones_are_found_at_their_times(card: Path, tmp_path: Path, model: Path)
         assert row["score"] > 0.5
         assert row["time"] == datetime.datetime(2026, 3, 12, 5, 30) + datetime.timedelta(seconds=row["start"])
         assert row["utc_offset"] == 60
+
+
+def test_two_at_once_are_both_found_from_each_class_s_own_threshold(tmp_path: Path) -> None:
+    write_sound(tmp_path / "card" / "both.wav", sound(8.0, [("low", 2.0, 5.0), ("high", 3.0, 6.0)]))
+    model = save_several_model(tmp_path / "model", {"high": 0.6, "low": 0.4})
+    detect([tmp_path / "card"], tmp_path / "out", model)
+    made = open_artifact(tmp_path / "out")
+    found = made.manifest()
+    assert list(found.select("label", "start", "end").iter_rows()) == [("low", 2, 5), ("high", 3, 6)]
+    assert made.facts["thresholds"] == {"high": 0.6, "low": 0.4}
+    shutil.rmtree(tmp_path / "out")
+    best = dict(found.select("label", "score").iter_rows())
+    save_several_model(model, {"high": (best["high"] + 1) / 2, "low": 0.4})
+    detect([tmp_path / "card"], tmp_path / "out", model)
+    assert open_artifact(tmp_path / "out").manifest()["label"].to_list() == ["low"]
 
 
 def test_the_tables_say_the_same(card: Path, tmp_path: Path, model: Path) -> None:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import torch
 from reading import read_clip
-from tones import CLASSES, FRONT, RATE, save_tones_model, tone_clips, write_artifact
+from tones import CLASSES, FRONT, RATE, SEVERAL, save_several_model, save_tones_model, tone_clips, write_artifact
 from toy import folder_bytes
 
 from birdssl.artifacts.artifact import open_artifact
@@ -81,6 +81,21 @@ def test_clips_become_vectors_and_keep_their_identity(clips: Path, tmp_path: Pat
     best = [CLASSES[index] for index in table["scores"].to_numpy().argmax(axis=1)]
     assert best == [labels[0] for labels in table["labels"]]
     np.testing.assert_allclose(table["scores"].to_numpy().sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_head_that_tells_each_class_by_itself_gives_sigmoids(clips: Path, tmp_path: Path) -> None:
+    model = save_several_model(tmp_path / "model", {"high": 0.6, "low": 0.4})
+    embed([clips], tmp_path / "out", {"model": model})
+    made = open_artifact(tmp_path / "out")
+    assert made.facts["classes"] == list(SEVERAL)
+    assert made.facts["scores"] == "sigmoid"
+    assert made.facts["thresholds"] == {"high": 0.6, "low": 0.4}
+    table, saved = made.manifest(), load_model(model)
+    with torch.inference_mode():
+        wanted = torch.sigmoid(saved.head.classify(torch.from_numpy(table["embedding"].to_numpy().copy())))
+    np.testing.assert_allclose(table["scores"].to_numpy(), wanted, atol=1e-6)
+    assert [(row > 0.5).tolist() for row in wanted] == [[labels == ["high"], labels == ["low"]]
+                                                        for labels in table["labels"].to_list()]  # fmt: skip
 
 
 def test_vectors_are_those_of_the_model(clips: Path, tmp_path: Path, model: Path) -> None:

@@ -36,7 +36,7 @@ from birdssl.stages.embed import Embed
 from birdssl.stages.inference import Network
 from birdssl.stages.pcm import Intake, blocks
 from birdssl.stages.streaming import LISTENERS, Geometry, Heard, Listener, StreamListener, WindowListener, geometry
-from birdssl.training.saved_model import ModelSpec, SavedModel, save_model
+from birdssl.training.saved_model import Activation, ModelSpec, SavedModel, save_model
 
 RATE = 8000
 SECONDS = 0.753  # of a window: 6024 samples, off the grid of frames
@@ -62,7 +62,9 @@ def sound(seconds: float = 4.0) -> np.ndarray:
     return np.where(made == 0, 1, made).astype(np.int16)
 
 
-def saved(name: str = "acoustic-ssm", front: Spectra = FRONT, head: bool = False) -> SavedModel:
+def saved(
+    name: str = "acoustic-ssm", front: Spectra = FRONT, head: bool = False, activation: Activation = "softmax"
+) -> SavedModel:
     """A model with batch statistics that aren't those it starts with."""
     fitted = front.fitted(torch.from_numpy(sound()[None]))
     with seeded_weights(2):
@@ -70,7 +72,7 @@ def saved(name: str = "acoustic-ssm", front: Spectra = FRONT, head: bool = False
         for _ in range(3):
             encoder(torch.randn(4, len(fitted.channels), fitted.n_mels, 20))
         top = build_head(name, encoder.features, len(CLASSES)) if head else None
-    spec = ModelSpec(frontend=fitted.to_dict(), classes=CLASSES if head else ())
+    spec = ModelSpec(frontend=fitted.to_dict(), classes=CLASSES if head else (), activation=activation)
     return SavedModel(encoder.eval(), None if top is None else top.eval(), spec)
 
 
@@ -260,9 +262,9 @@ def test_inner_frames_hear_nothing_outside_the_window() -> None:
     assert (size.inner.stop - 1) * 256 + 512 <= 30225 < size.inner.stop * 256 + 512
 
 
-@pytest.mark.parametrize("layer", ["encoder", "penultimate"])
-def test_scores_are_those_of_the_window(layer: str) -> None:
-    model, samples = network(head=True), sound(2.0)
+@pytest.mark.parametrize(("layer", "activation"), [("encoder", "softmax"), ("penultimate", "sigmoid")])
+def test_scores_are_those_of_the_window(layer: str, activation: Activation) -> None:
+    model, samples = network(head=True, activation=activation), sound(2.0)
     found = listen(model, "window", samples, layer=layer)
     windows = np.stack([cut(samples, heard, FRONT.crop_samples) for heard in found])
     expected = model.run(windows, layer, 4)

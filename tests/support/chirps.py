@@ -136,3 +136,18 @@ def rendered_labels(
         rows += made
         pictures += [picture(calls_of(clip, label), generator(8, clip, place)) for place in range(len(made))]
     return write_rendered(folder, rows, pictures, classes=["fall", "rise"], **facts)
+
+
+def rendered_several(folder: Path, count: int, *, folds: int = 0, tests: int = 0, unlabelled: int = 0) -> Path:
+    """`count` clips in turn with falling calls, rising ones, both, and neither ("none"); then clips nobody listened to.
+
+    Two clips of a recording differ in what they hold, as they do where calls overlap.
+    """
+    rows, pictures = [], []
+    for clip in range(count + unlabelled):
+        held = [label for place, label in enumerate(("fall", "rise")) if (clip + clip // 4) >> place & 1]
+        row = clip_row("card", clip, folds=folds, test=count - tests <= clip < count)
+        rows.append(row | {"labels": [] if clip >= count else held or ["none"]})
+        calls = [call for label in held for call in calls_of(clip, ("fall", "rise").index(label))]
+        pictures.append(picture(calls, generator(9, clip)))
+    return write_rendered(folder, rows, pictures, classes=["fall", "rise"])

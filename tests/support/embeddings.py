@@ -73,3 +73,44 @@ def evaluate(inputs, out, **settings):
 
 def metrics(out: Path):
     return json.loads((out / "metrics.json").read_text())
+
+
+SPECIES = ["frog", "owl", "wren"]
+
+
+def table_of_several(recordings=20, clips_each=4, spread=0.7, seed=0):
+    """Clips that hold any of three species, or none of them; every tenth one is unlabelled.
+
+    The last fifth of the recordings is the test part, the rest are two folds. Vectors point to the species' sum.
+    """
+    random = np.random.default_rng(seed)
+    rows, vectors = [], []
+    for number in range(recordings):
+        test = number >= recordings * 0.8
+        for clip in range(clips_each):
+            held = random.random(3) < (0.5, 0.3, 0.2)
+            labels = [name for name, yes in zip(SPECIES, held, strict=True) if yes] or ["none"]
+            bare = (number * clips_each + clip) % 10 == 9
+            rows.append({
+                "id": f"{number:04x}{clip:012x}", "role": "original", "recording": f"card/{number}.wav",
+                "origin": f"card/{number}.wav", "start": clip * 3.0, "seconds": 3.0, "labels": [] if bare else labels,
+                "test": test, "fold": None if test else number % 2, "site": "north",
+            })  # fmt: skip
+            vectors.append(2 * held @ np.eye(3, FEATURES) + spread * random.normal(size=FEATURES))
+    return clips(rows), np.array(vectors, np.float32)
+
+
+def embedded_each(folder: Path, rows, vectors, scores=None, thresholds=None, fold=None, classes=SPECIES):
+    """An embed directory; `scores` (clips, classes) makes it one of a model that tells each class by itself."""
+    rows = rows.with_columns(embedding=pl.Series(vectors, dtype=pl.Array(pl.Float32, vectors.shape[1])))
+    facts = {"kind": "embedding", "classes": classes} | ({} if fold is None else {"fold": fold})
+    if scores is not None:
+        facts |= {"model": "abc", "scores": "sigmoid", "thresholds": thresholds}
+        rows = rows.with_columns(scores=pl.Series(scores.astype(np.float32), dtype=pl.Array(pl.Float32, len(classes))))
+    return write_artifact(folder, "embed", rows, facts)
+
+
+def each_scores(rows, skill, seed=0):
+    """Scores in (0, 1) of the three species, by chance and by what a clip holds."""
+    held = np.array([[name in labels for name in SPECIES] for labels in rows["labels"].to_list()])
+    return 1 / (1 + np.exp(1 - skill * held - np.random.default_rng(seed).normal(size=held.shape)))

@@ -23,6 +23,7 @@ from birdssl.training.saved_model import ModelSpec, prepare, save_model
 RATE = 16_000
 FRONT = Frontend(RATE, 1.0, n_fft=512, hop=250, n_mels=100, height=100, width=64)
 CLASSES = ("high", "low", "none")
+SEVERAL = ("high", "low")  # of a model that tells each by itself
 HERTZ = {"low": 1000.0, "high": 4000.0}
 
 
@@ -58,6 +59,39 @@ def networks() -> tuple[Encoder, Head]:
             loss.backward()
             optimiser.step()
     return encoder.eval(), head
+
+
+@lru_cache(maxsize=1)
+def networks_of_several() -> tuple[Encoder, Head]:
+    """The same with a sigmoid head over high and low, from clips that hold one tone, both at once, or neither."""
+    draw = generator(3, "clips of several")
+    waveforms, labels = [], []
+    for number in range(32):
+        held = [label for place, label in enumerate(SEVERAL) if number >> place & 1]
+        starts = [draw.uniform(-0.6, 0.6) for _ in held]
+        waveforms.append(
+            sound(1.0, [(label, at, at + 1) for label, at in zip(held, starts, strict=True)], seed=50 + number)
+        )
+        labels.append([0.95 if label in held else 0.05 for label in SEVERAL])  # smoothed, so that scores stay below 1
+    images = prepare(torch.from_numpy(FRONT(np.stack(waveforms))), ModelSpec({}).normalisation)
+    with seeded_weights(2):
+        encoder = build_encoder("simplecnn", height=FRONT.height, width=FRONT.width)
+        head = build_head("simplecnn", encoder.features, len(SEVERAL)).eval()
+    optimiser = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=2e-3)
+    with fixed_numerics(1):
+        for _ in range(60):
+            optimiser.zero_grad()
+            logits = head(encoder(images))
+            torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.tensor(labels)).backward()
+            optimiser.step()
+    return encoder.eval(), head
+
+
+def save_several_model(folder: Path, thresholds: dict[str, float] | None = None) -> Path:
+    encoder, classifier = networks_of_several()
+    spec = ModelSpec(FRONT.to_dict(), SEVERAL, thresholds=thresholds, activation="sigmoid")
+    save_model(folder, encoder, classifier, spec)
+    return folder
 
 
 def save_tones_model(folder: Path, *, head: bool = True, thresholds: dict[str, float] | None = None) -> Path:

@@ -98,3 +98,26 @@ def test_views_follow_their_clips_and_copies_their_originals():
     parted = part_by_origin(rows, 0.3, 1)
     assert set(parted.group_by("parent").agg(pl.col("part").n_unique())["part"]) == {1}
     assert parted["id"].to_list() == rows["id"].to_list()
+
+
+def test_labels_that_are_told_one_by_one_are_held_out_one_by_one():
+    """Each origin has a mixture of its own: as combinations they would all be needed for training."""
+    mixtures = [["a"], ["a", "b"], ["a", "c"], ["b", "c"], ["a", "b", "c"], ["c"]]
+    rows = table(*({"origin": str(place), "labels": labels} for place, labels in enumerate(mixtures)))
+    with pytest.raises(IncompatibleError, match="no origin can be held out"):
+        part_by_origin(rows, 0.3, 1)
+    parted = part_by_origin(rows, 0.3, 1, each=True)
+    for part in ("training", "validation"):
+        assert set(parted.filter(pl.col("part") == part)["labels"].explode()) == {"a", "b", "c"}
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["", "a", "b", "c"])), min_size=2, max_size=40))
+def test_where_clips_have_one_label_it_is_the_same(clips: list[tuple[int, str]]):
+    rows = table(*({"origin": str(origin), "labels": [label] * (label != "")} for origin, label in clips))
+    found = []
+    for each in (False, True):
+        try:
+            found.append(part_by_origin(rows, 0.3, 1, each)["part"].to_list())
+        except IncompatibleError as error:
+            found.append([str(error)])
+    assert found[0] == found[1]

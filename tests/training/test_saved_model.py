@@ -49,6 +49,22 @@ def test_classes_must_fit_the_head(tmp_path: Path) -> None:
         save_model(tmp_path, encoder, None, ModelSpec(FRONTEND, ("frog",)))
 
 
+def test_the_activation_makes_scores_of_logits_and_old_models_are_softmax(tmp_path: Path) -> None:
+    encoder = small_encoder()
+    head = build_head("simplecnn", encoder.features, 2)
+    logits = torch.tensor([[2.0, 0.0]])
+    for name, scores in {"sigmoid": [0.8808, 0.5], "softmax": [0.8808, 0.1192]}.items():
+        spec = ModelSpec(FRONTEND, ("frog", "wren"), thresholds={"frog": 0.3, "wren": 0.5}, activation=name)
+        save_model(tmp_path, encoder, head, spec)
+        assert load_model(tmp_path).scores(logits)[0].tolist() == pytest.approx(scores, abs=1e-4)
+        assert load_model(tmp_path).spec == spec
+    rewrite(tmp_path, activation="remove")
+    assert load_model(tmp_path).spec.activation == "softmax"
+    rewrite(tmp_path, activation="tanh")
+    with pytest.raises(IncompatibleError, match="'tanh' and this birdssl knows softmax and sigmoid; update"):
+        load_model(tmp_path)
+
+
 def test_prepare_by_hand() -> None:
     grey = torch.tensor([[[0, 51, 255]]], dtype=torch.uint8)
     assert prepare(grey, {"offset": 0.0, "scale": 255.0}).flatten().tolist() == pytest.approx([0, 0.2, 1])

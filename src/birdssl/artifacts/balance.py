@@ -11,7 +11,7 @@ that is held out brings neither its originals nor their copies.
 
 Clips with several labels are neither counted nor copied: a classifier of one label a clip doesn't learn from them, and
 a copy would raise all their classes. Nor are unlabelled clips. "none" (looked at, nothing of interest) is a class like
-any other.
+any other. A classifier that tells each class by itself takes no copies at all (docs/decisions.md).
 """
 
 from collections.abc import Collection, Iterator

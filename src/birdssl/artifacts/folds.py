@@ -120,14 +120,23 @@ def _joined(origin: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.i
 
 def stratify(labels: pl.Series) -> NDArray[np.int64]:
     """One class number a row, (rows,): the rarest of a row's labels, so that rare classes are spread best."""
-    rows = labels.to_list()
+    number = {label: index for index, label in enumerate(sorted(_label_counts(labels)))}
+    return np.array([number[label] for label in rarest_labels(labels)], dtype=np.int64)
+
+
+def rarest_labels(labels: pl.Series) -> list[str]:
+    """For each row its label that the fewest rows have, the first by name of equals; `UNLABELLED` for none."""
+    counts = _label_counts(labels)
+    return [min(found or [UNLABELLED], key=lambda label: (counts[label], label)) for found in labels.to_list()]
+
+
+def _label_counts(labels: pl.Series) -> dict[str, int]:
+    """Rows that have each label."""
     counts: dict[str, int] = {}
-    for found in rows:
+    for found in labels.to_list():
         for label in found or [UNLABELLED]:
             counts[label] = counts.get(label, 0) + 1
-    number = {label: index for index, label in enumerate(sorted(counts))}
-    rarest = [min(found or [UNLABELLED], key=lambda label: (counts[label], label)) for found in rows]
-    return np.array([number[label] for label in rarest], dtype=np.int64)
+    return counts
 
 
 def hold_out(

@@ -8,6 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from birdssl.artifacts.labelling import NOTHING
+
 ORIGINAL, COPY, VIEW = "original", "copy", "view"
 
 PART = "part"  # column that training adds to the clips that it read: what each was for
@@ -38,6 +40,9 @@ CLIP_SCHEMA: dict[str, Any] = {
     "shard": pl.Int32,  # where the rendered array lies
     "row": pl.Int32,
 }
+
+# of a clip that was looked at and holds nothing of interest, which an unlabelled one isn't known to do
+HOLDS_NOTHING = (pl.col("labels").list.n_unique() == 1) & (pl.col("labels").list.first() == NOTHING)
 
 
 def clips(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:

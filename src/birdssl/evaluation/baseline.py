@@ -124,14 +124,14 @@ def fit_probe(
     facts: dict[str, Any] = {"kind": kind, "clips": len(truth), "origins": len(set(origins))}
     if kind == "linear":
         strength, why = _choose_strength(embeddings, codes, origins, seed)
-        model: Any = _logistic(strength, points, codes)
+        model: Any = logistic(strength, points, codes)
         facts |= {"strength": strength, "chosen": why, "converged": int(model.n_iter_.max()) < ITERATIONS}
     elif kind == "knn":
         neighbours = min(NEIGHBOURS, len(truth))
         model = KNeighborsClassifier(neighbours, weights="distance").fit(points, codes)
         facts["neighbours"] = neighbours
     else:
-        model = _centroids(points, codes)
+        model = centroids(points, codes)
     return Probe(kind, classes, facts, scaler, model)
 
 
@@ -150,12 +150,12 @@ def _choose_strength(
         scaler = StandardScaler().fit(embeddings[inner].astype(np.float64))
         points, held = (scaler.transform(embeddings[rows].astype(np.float64)) for rows in (inner, outer))
         for place, strength in enumerate(STRENGTHS):
-            answers = _logistic(strength, points, codes[inner], CHOICE_TOLERANCE).predict(held)
+            answers = logistic(strength, points, codes[inner], CHOICE_TOLERANCE).predict(held)
             totals[place] += balanced_accuracy(confusion(codes[outer], answers, classes))
     return STRENGTHS[int(totals.argmax())], f"by {CHOICE_FOLDS} folds by origin inside the training rows"
 
 
-def _logistic(strength: float, points: Floats, codes: npt.NDArray, tolerance: float = 1e-4) -> LogisticRegression:
+def logistic(strength: float, points: Floats, codes: npt.NDArray, tolerance: float = 1e-4) -> LogisticRegression:
     """Fit; whether it converged is told in the probe's facts, so scikit-learn's warning isn't shown as well."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -163,7 +163,8 @@ def _logistic(strength: float, points: Floats, codes: npt.NDArray, tolerance: fl
         return model.fit(points, codes)
 
 
-def _centroids(points: Floats, codes: npt.NDArray) -> _Centroids:
+def centroids(points: Floats, codes: npt.NDArray) -> _Centroids:
+    """Means of the classes, numbered from 0, of (clips, features)."""
     centres = np.stack([points[codes == code].mean(axis=0) for code in range(codes.max() + 1)])
     variance = float(((points - centres[codes]) ** 2).mean())
     return _Centroids(centres, variance or 1.0)

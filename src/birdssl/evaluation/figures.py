@@ -76,6 +76,11 @@ def recall(classes: Sequence[Bar]) -> Drawing:
     return _dots(classes, "recall", None)
 
 
+def precision(bars: Sequence[Bar], chance: float | None = None) -> Drawing:
+    """Average precision of systems or classes with intervals; a note stands under the name."""
+    return _dots(bars, "average precision", chance)
+
+
 def _dots(bars: Sequence[Bar], label: str, chance: float | None) -> Drawing:
     with drawing_of(6, 1.0 + 0.52 * len(bars)) as (figure, data):
         axes = figure.add_subplot()

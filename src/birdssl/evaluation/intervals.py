@@ -96,12 +96,12 @@ def tally(truth: Ints, right: npt.ArrayLike, origins: Sequence[str], classes: in
 def bootstrap(found: Tally, seed: int, draws: int = DRAWS, level: float = LEVEL) -> Bootstrap:
     """Intervals of balanced accuracy and of each class's recall, over draws of origins."""
     drawn = np.concatenate([_ratio(weights @ found.right, weights @ found.clips)
-                            for weights in _resamples(found.origins, draws, seed)])  # fmt: skip
+                            for weights in resamples(found.origins, draws, seed)])  # fmt: skip
     present = found.clips.sum(axis=0) > 0
     lacking = np.isnan(drawn[:, present]).any(axis=1).sum()
-    whole = _interval(found.balanced_accuracy(), _mean_of_known(drawn), found.origins, level)
+    whole = expanded_interval(found.balanced_accuracy(), _mean_of_known(drawn), found.origins, level)
     each = zip(found.recalls(), drawn.T, found.origins_per_class(), strict=True)
-    classes = tuple(_interval(float(recall), column, int(count), level) for recall, column, count in each)
+    classes = tuple(expanded_interval(float(recall), column, int(count), level) for recall, column, count in each)
     return Bootstrap(whole, classes, draws, int(lacking))
 
 
@@ -114,9 +114,9 @@ def difference(first: Tally, second: Tally, seed: int, draws: int = DRAWS, level
         raise ValueError("a paired difference needs the same clips on both sides")
     gap = first.right - second.right
     drawn = [_mean_of_known(_ratio(weights @ gap, weights @ first.clips))
-             for weights in _resamples(first.origins, draws, seed)]  # fmt: skip
+             for weights in resamples(first.origins, draws, seed)]  # fmt: skip
     estimate = first.balanced_accuracy() - second.balanced_accuracy()
-    return _interval(estimate, np.concatenate(drawn), first.origins, level)
+    return expanded_interval(estimate, np.concatenate(drawn), first.origins, level)
 
 
 def verdict(first: str, second: str, gap: Interval) -> str:
@@ -133,7 +133,7 @@ def verdict(first: str, second: str, gap: Interval) -> str:
     return f"no difference shown between {first} and {second}: {_points(gap.estimate)} points ({span})"
 
 
-def _resamples(origins: int, draws: int, seed: int) -> Iterator[Floats]:
+def resamples(origins: int, draws: int, seed: int) -> Iterator[Floats]:
     """Yield blocks of weights (draws in the block, origins): how often each origin was drawn."""
     random = generator(seed, "bootstrap")
     for start in range(0, draws, BLOCK):
@@ -142,7 +142,7 @@ def _resamples(origins: int, draws: int, seed: int) -> Iterator[Floats]:
         yield np.bincount(picks.ravel(), minlength=count * origins).reshape(count, origins).astype(float)
 
 
-def _interval(estimate: float, drawn: Floats, origins: int, level: float) -> Interval:
+def expanded_interval(estimate: float, drawn: Floats, origins: int, level: float) -> Interval:
     """Expanded percentile interval of the draws that have a value."""
     drawn = drawn[~np.isnan(drawn)]
     if origins < 2:

@@ -29,6 +29,7 @@ ALL_PAIRS = 6
 FEW_ORIGINS = 20
 # A system that gives this share of the clips one answer has not learned to tell them apart.
 STUCK = 0.9
+OTHER_CLIPS = "The systems were not scored on the same clips; comparisons use the clips that both scored."
 
 
 @dataclass(frozen=True)
@@ -177,12 +178,7 @@ def describe(answers: pl.DataFrame, classes: ClassList) -> dict[str, Any]:
 
 def notes(data: dict[str, Any], systems: Sequence[dict[str, Any]]) -> list[str]:
     """What a careful reader should know before believing the numbers."""
-    found = []
-    if data["origins"] < FEW_ORIGINS:
-        found.append(
-            f"The scored clips come from {data['origins']} origins only. Clips of one origin sound alike, so the "
-            "intervals are wide, and still rough: score more recordings before deciding anything on them."
-        )
+    found = few_origins(data["origins"])
     lonely = [row["class"] for row in data["classes"] if row["origins"] == 1]
     if lonely:
         found.append(
@@ -194,8 +190,18 @@ def notes(data: dict[str, Any], systems: Sequence[dict[str, Any]]) -> list[str]:
     found += [sentence for system in systems if (sentence := _stuck(system["name"], system["confusion"]))]
     counts = {system["clips"] for system in systems}
     if len(counts) > 1:
-        found.append("The systems were not scored on the same clips; comparisons use the clips that both scored.")
+        found.append(OTHER_CLIPS)
     return found
+
+
+def few_origins(origins: int) -> list[str]:
+    """A sentence where the scored clips come from few origins."""
+    if origins >= FEW_ORIGINS:
+        return []
+    return [
+        f"The scored clips come from {origins} origins only. Clips of one origin sound alike, so the "
+        "intervals are wide, and still rough: score more recordings before deciding anything on them."
+    ]
 
 
 def _stuck(name: str, table: dict[str, Any]) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import polars as pl
 
-from birdssl.artifacts.manifest import ORIGINAL
+from birdssl.artifacts.manifest import HOLDS_NOTHING, ORIGINAL
 from birdssl.errors import IncompatibleError, NoInputError
 
 ORIGINALS = pl.col("role") == ORIGINAL
@@ -81,7 +81,19 @@ def single_label(rows: pl.DataFrame, where: str, leave_out: bool = False) -> tup
         raise IncompatibleError(
             f"{where}: {several.height} clips carry several labels (first: {several['recording'][0]} at "
             f"{several['start'][0]:g} s, {', '.join(several['labels'][0])}); evaluate scores one label a clip: "
-            "--several-labels leave-out scores the rest"
+            "--several-labels leave-out scores the rest, and each scores every class by itself"
         )
     left_out = {"unlabelled": rows.height - labelled.height, "with several labels": several.height}
     return labelled.filter(~SEVERAL).with_columns(truth=pl.col("labels").list.first()), left_out
+
+
+def each_label(rows: pl.DataFrame, classes: Collection[str]) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Labelled rows with `truth`, those of the classes that they hold, sorted, and how many others were left out.
+
+    Of a clip that was looked at and holds nothing of interest `truth` is empty and `none` is true; an unlabelled clip
+    may hold anything, so it is left out. Where `origin` is null it becomes the recording.
+    """
+    labelled = rows.filter(LABELLED)
+    held = pl.col("labels").list.eval(pl.element().filter(pl.element().is_in(list(classes)))).list.unique().list.sort()
+    origin = pl.col("origin").fill_null(pl.col("recording"))
+    return labelled.with_columns(origin, truth=held, none=HOLDS_NOTHING), {"unlabelled": rows.height - labelled.height}

@@ -12,8 +12,9 @@ class DetectSettings(Settings):
     """Find a classifier's species in whole recordings, with times.
 
     Listens in windows of the model's clip length. Writes `detections.csv` for all recordings and `raven/`, a Raven
-    selection table for each. A detection's score is the highest of its windows (softmax over the model's classes).
-    Times are the recorder's local clock, with its UTC offset where that is known.
+    selection table for each. A detection's score is the highest of its windows. A classifier that tells each class by
+    itself (`finetune --several-labels each`) may find several in one window. Times are the recorder's local clock, with
+    its UTC offset where that is known.
     """
 
     example: ClassVar[str] = "birdssl detect card1/ --model finetuned -o detections"

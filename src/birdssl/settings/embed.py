@@ -17,7 +17,8 @@ class EmbedSettings(Settings):
 
     Reads clips (of segment, split or augment, drawn as the model's own frontend draws them) or shards (of render). The
     manifest of OUT has a column `embedding` (32-bit floats, one length for all) and, where the model has a head,
-    `scores`: softmax over its classes, which `stage.json` lists in order under facts.
+    `scores` in [0, 1] for its classes, which `stage.json` lists in order under facts: softmax, or each class by itself
+    (`finetune --several-labels each`).
 
     With --stream there's no DIR and no OUT: raw PCM comes on stdin, one channel of it, and for each hop a line goes to
     stdout, with the mean of the encoder's frames over a trailing window as long as the model's crops, as in

@@ -16,6 +16,10 @@ class EvaluateSettings(PortraitSettings):
     of one system, and give a mean and a deviation. A model's own head answers; embeddings without a head get a
     classifier trained here, on labelled clips of the training part only. Chance always stands beside.
 
+    Where several species may call in a clip (--several-labels each, or heads of a `finetune` that was run so), scores
+    are macro and micro average precision and macro AUROC, and of each class also precision, recall and F1 at its
+    threshold. Clips labelled "none" are negatives of every class; unlabelled ones are left out, and counted.
+
     OUT holds report.html (one file, works offline), metrics.json, figures/ and, in its manifest, every answer.
     """
 
@@ -44,8 +48,10 @@ class EvaluateSettings(PortraitSettings):
         "one for each fold.",
         metavar="DIR",
     )
-    several_labels: Literal["refuse", "leave-out"] = setting(
-        "refuse", "What to do with clips of several labels, since one label a clip is scored."
+    several_labels: Literal["refuse", "leave-out", "each"] = setting(
+        "refuse",
+        "What to do with clips of several labels: refuse or leave them out, since one label a clip is scored, or score "
+        "each class by itself, as is done for heads that tell it so.",
     )
     shared_origins: Literal["refuse", "leave-out", "accept"] = setting(
         "refuse",

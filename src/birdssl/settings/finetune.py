@@ -19,6 +19,11 @@ class FinetuneSettings(TrainingSettings, FrontendSettings, NetworkSettings):
     are left out. With --fold, the originals of the other folds are trained on, with as many copies as `birdssl augment
     --balance` planned for them. OUT is a model for `birdssl embed`, `evaluate` and `detect`. The epoch with the best
     balanced accuracy on the held-out clips is kept.
+
+    --several-labels each is for clips in which several species may call at once: each class is told by itself (sigmoid,
+    binary cross-entropy), and no class is called "none", since clips labelled so are the negatives of all. Every
+    labelled clip is trained on once, without copies. The epoch with the best macro average precision on the held-out
+    clips is kept, and each class gets the threshold with the best F1 on them, which `birdssl detect` then takes.
     """
 
     example: ClassVar[str] = "birdssl finetune shards -o classifier --start encoder --fold 0"
@@ -44,8 +49,10 @@ class FinetuneSettings(TrainingSettings, FrontendSettings, NetworkSettings):
     balance: str | None = setting(
         None, "Clips of each class, copies included: a number, or max; 0 for originals alone.", inherited=True
     )
-    several_labels: Literal["refuse", "leave-out"] = setting(
-        "refuse", "What to do with clips of several labels, since one label a clip is learnt."
+    several_labels: Literal["refuse", "leave-out", "each"] = setting(
+        "refuse",
+        "What to do with clips of several labels: refuse or leave them out, since one label a clip is learnt, or learn "
+        "to tell each class by itself.",
     )
     allow_overlap: bool = setting(
         False, "Accept a start that was trained on clips held out here (transductive); the number is recorded."
@@ -55,6 +62,15 @@ class FinetuneSettings(TrainingSettings, FrontendSettings, NetworkSettings):
     def _balance_is_a_number_or_max(self) -> "FinetuneSettings":
         if self.balance is not None and self.balance != "max" and not self.balance.isdecimal():
             raise ValueError(f"--balance {self.balance!r}: must be a number of clips, or max")
+        return self
+
+    @model_validator(mode="after")
+    def _each_has_no_balance(self) -> "FinetuneSettings":
+        if self.several_labels == "each" and self.balance not in (None, "0"):
+            raise ValueError(
+                "--balance is for one label a clip: a copy would raise all of a clip's classes; leave it out with "
+                "--several-labels each"
+            )
         return self
 
     @model_validator(mode="after")

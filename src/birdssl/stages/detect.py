@@ -22,6 +22,7 @@ from birdssl.artifacts.recordings import Listing, Recording, Refused, list_recor
 from birdssl.audio.decode import AUDIO_SUFFIXES, AudioFile, ClipReader, probe
 from birdssl.audio.recorders import Provenance, provenance
 from birdssl.errors import BadInput, IncompatibleError, UsageError
+from birdssl.evaluation.thresholds import DEFAULT_THRESHOLD
 from birdssl.settings.detect import DetectSettings
 from birdssl.stages.contract import Result, Source, Stage, Unit
 from birdssl.stages.frontends import band
@@ -32,7 +33,6 @@ from birdssl.training.devices import choose_device
 log = logging.getLogger(__name__)
 
 CSV, RAVEN = "detections.csv", "raven"
-DEFAULT_THRESHOLD = 0.5
 TABLE_BYTES = 4096  # about what a recording's tables take, for --dry-run
 
 DETECTION_SCHEMA: dict[str, Any] = {
@@ -43,7 +43,7 @@ DETECTION_SCHEMA: dict[str, Any] = {
     "time": pl.Datetime("ms"),  # local clock at the start of the detection
     "utc_offset": pl.Int16,  # minutes east of UTC; null is unknown
     "label": pl.String,
-    "score": pl.Float32,  # highest softmax score of its windows
+    "score": pl.Float32,  # highest score of its windows
     "windows": pl.Int32,  # how many windows it joins
     "site": pl.String,
     "recorder": pl.String,

@@ -150,7 +150,10 @@ class Embed(Stage[EmbedSettings]):
         if self.settings.model is not None:
             own |= {"encoder": self._network().model.encoder.name, "fold": model_facts(self.settings.model).get("fold")}
         if self.vectors.classes:
-            own |= {"classes": list(self.vectors.classes), "scores": "softmax"}
+            spec = self._network().model.spec
+            own |= {"classes": list(self.vectors.classes), "scores": spec.activation}
+            if spec.thresholds is not None:
+                own["thresholds"] = spec.thresholds
         return {**self.passed_on, **own}
 
     def work(self, unit: Unit) -> Result:

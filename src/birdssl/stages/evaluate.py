@@ -11,6 +11,7 @@ import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +26,10 @@ from birdssl.artifacts.manifest import CLIP_SCHEMA
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.evaluation import album, selection
 from birdssl.evaluation.answers import Answers, head_answers, probe_answers
+from birdssl.evaluation.each_answers import EachAnswers, head_each, probe_each
+from birdssl.evaluation.each_label import score_each
+from birdssl.evaluation.each_page import draw_each, render_each_page
+from birdssl.evaluation.each_summary import each_table, headline_each
 from birdssl.evaluation.lineage import (
     learned_from,
     lineage,
@@ -42,17 +47,28 @@ from birdssl.evaluation.starts import did_it_help, starts_of
 from birdssl.evaluation.summary import headline, headline_table, left_out_in_all, seen_notes, shared_notes
 from birdssl.settings.evaluate import EvaluateSettings
 from birdssl.stages.contract import Result, Source, Stage, Unit, relative
+from birdssl.stages.each_label import EACH, tells_each
 from birdssl.stages.portraits import NEEDED, Portraits, columns_of
 
 KEPT = ("id", "recording", "origin", "channel", "start", "seconds", "site", "recorder", "time", "utc_offset", "fold")
-SCHEMA: dict[str, Any] = {
+ASKED: dict[str, Any] = {
     "system": pl.String,
     "input": pl.Int16,  # which of the inputs answered, from 0
     "model_fold": pl.Int16,  # the fold that its model held out; null where there is none
     **{name: CLIP_SCHEMA[name] for name in KEPT},
+}
+SCHEMA: dict[str, Any] = {
+    **ASKED,
     "truth": pl.String,
     "predicted": pl.String,
     "score": pl.Float32,  # probability of the answer
+}
+EACH_SCHEMA: dict[str, Any] = {  # where each class is told by itself
+    **ASKED,
+    "truth": pl.List(pl.String),  # those of the scored classes that the clip holds
+    "none": pl.Boolean,  # it was looked at, and holds nothing of interest at all
+    "predicted": pl.List(pl.String),  # the classes whose score reached their threshold
+    "scores": pl.List(pl.Float32),  # of the scored classes, in the order of facts.classes in stage.json
 }
 
 
@@ -88,7 +104,12 @@ class Evaluate(Stage[EvaluateSettings]):
     @property
     def schema(self) -> dict[str, Any]:
         """Columns of an answer."""
-        return SCHEMA
+        return EACH_SCHEMA if self.each else SCHEMA
+
+    @cached_property
+    def each(self) -> bool:
+        """Whether clips may have several labels, each class told by itself."""
+        return tells_each(self.artifacts(), self.settings)
 
     def sources(self) -> list[Source]:
         """Inputs, and the training runs that probes learn from."""
@@ -126,7 +147,7 @@ class Evaluate(Stage[EvaluateSettings]):
                 parts.append(_as_rows(rows, answers, entry, fold))
         made = {"system": entry.system, "start": start_of(artifact), "models": told}
         write_json(self.out / "models" / f"{unit.key}.json", made)
-        return Result(pl.concat(parts).select([pl.col(name).cast(kind) for name, kind in SCHEMA.items()]))
+        return Result(pl.concat(parts).select([pl.col(name).cast(kind) for name, kind in self.schema.items()]))
 
     def facts(self) -> dict[str, Any]:
         """What was scored."""
@@ -134,6 +155,7 @@ class Evaluate(Stage[EvaluateSettings]):
             "on": self.settings.on,
             "classes": list(self.classes.scored),
             "other_classes": list(self.classes.others),
+            **({EACH: True} if self.each else {}),
         }
 
     def finish(self, manifest: pl.LazyFrame) -> dict[str, Any]:
@@ -141,7 +163,10 @@ class Evaluate(Stage[EvaluateSettings]):
         answers = manifest.collect()
         doubt = Doubt(self.settings.seed, self.settings.draws, self.settings.level)
         with threadpool_limits(1):
-            scores = score(answers, self.classes, doubt, self.settings.baseline)
+            if self.each:
+                scores = score_each(answers, self.classes.scored, doubt, self.settings.baseline)
+            else:
+                scores = score(answers, self.classes, doubt, self.settings.baseline)
         results = {
             "schema": 1,
             "birdssl": __version__,
@@ -152,24 +177,27 @@ class Evaluate(Stage[EvaluateSettings]):
         told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((self.out / "models").glob("*.json"))]
         results["left_out"] = left_out_in_all(told, self.settings.on)
         results["notes"] += [*seen_notes(told), *shared_notes(told)]
-        with threadpool_limits(1):
-            results["pretraining"] = did_it_help(answers, starts_of(told), self.classes, doubt)
+        if not self.each:
+            with threadpool_limits(1):
+                results["pretraining"] = did_it_help(answers, starts_of(told), self.classes, doubt)
         results["shared"] = any(model["shared"] for item in told for model in item["models"])
         results["checked"] = all(model["checked"] for item in told for model in item["models"])
         portraits = Portraits(self.classes, self.inputs, self.settings, self.settings.on)
         with threadpool_limits(1):
-            pictures = portraits.draw(results, answers, told)
+            pictures = draw_each(results, told) if self.each else portraits.draw(results, answers, told)
         for path, data in pictures.items():
             with atomic_path(self.out / path) as part:
                 part.write_bytes(data)
         write_json(self.out / "metrics.json", results)
-        write_text(self.out / "report.html", render_page(results, pictures, self._repeat()))
-        return headline(results)
+        render = render_each_page if self.each else render_page
+        write_text(self.out / "report.html", render(results, pictures, self._repeat()))
+        return headline_each(results) if self.each else headline(results)
 
     def report(self, summary: dict[str, Any]) -> str:
         """The table for a person, the verdicts, and where the page is."""
-        told = [*summary["verdicts"], *summary["pretraining"], *summary["notes"]]
-        return "\n".join([*headline_table(summary), "", *told, f"report: {self.out / 'report.html'}"])
+        table = each_table(summary) if self.each else headline_table(summary)
+        told = [*summary["verdicts"], *summary.get("pretraining", []), *summary["notes"]]
+        return "\n".join([*table, "", *told, f"report: {self.out / 'report.html'}"])
 
     def _names(self, inputs: Sequence[Artifact]) -> list[str]:
         names = self.settings.name or [artifact.path.resolve().name for artifact in inputs]
@@ -220,7 +248,7 @@ class Evaluate(Stage[EvaluateSettings]):
         for artifact in inputs:
             table = artifact.scan().select("id", "role", "test", "fold", "labels").collect()
             labels |= set(selection.learnable(table, None, None, str(artifact.path))["labels"].explode().to_list())
-        return sorted(labels - ({NOTHING} - set(self.settings.classes)))
+        return sorted(labels - ({NOTHING} - (set() if self.each else set(self.settings.classes))))
 
     def _scored(
         self, table: pl.DataFrame, fold: int | None, entry: Entry, learned: set[str]
@@ -228,10 +256,14 @@ class Evaluate(Stage[EvaluateSettings]):
         """Rows to be scored, with their truth; how many were left out, by reason; how many share a learned origin."""
         where = str(entry.path)
         rows = selection.held_out(table, self.settings.on, fold, where)
-        rows, left_out = selection.single_label(rows, where, self.settings.several_labels == "leave-out")
-        kept = rows.filter(pl.col("truth").is_in(self.classes.scored))
-        left_out["of other classes"] = rows.height - kept.height
-        if kept.is_empty():
+        if self.each:
+            kept, left_out = selection.each_label(rows, self.classes.scored)
+            found = kept.filter(pl.col("truth").list.len() > 0)
+        else:
+            rows, left_out = selection.single_label(rows, where, self.settings.several_labels == "leave-out")
+            kept = found = rows.filter(pl.col("truth").is_in(self.classes.scored))
+            left_out["of other classes"] = rows.height - kept.height
+        if found.is_empty():
             raise IncompatibleError(
                 f"{where}: none of its {rows.height} labelled clips to be scored is of a class of interest "
                 f"({', '.join(self.classes.scored)}); label clips of the held-out part, or name others with --classes"
@@ -250,17 +282,27 @@ class Evaluate(Stage[EvaluateSettings]):
         """Rows that a probe learns from, with their truth."""
         where = str(entry.path)
         rows = selection.learnable(table, fold, ids, where)
+        if self.each:
+            return selection.each_label(rows, self.classes.scored)[0]
         rows, _ = selection.single_label(rows, where, self.settings.several_labels == "leave-out")
         return rows.filter(pl.col("truth").is_in(self.classes.answers))
 
-    def _answer(self, artifact: Artifact, training: pl.DataFrame | None, rows: pl.DataFrame, entry: Entry) -> Answers:
+    def _answer(
+        self, artifact: Artifact, training: pl.DataFrame | None, rows: pl.DataFrame, entry: Entry
+    ) -> Answers | EachAnswers:
         """By the model's head, or by a probe where there are rows to train one on."""
-        where, ids = str(entry.path), rows["id"].to_list()
+        where, ids, wanted = str(entry.path), rows["id"].to_list(), self.classes.scored
         if training is None:
-            return head_answers(columns_of(artifact, ids, "scores"), entry.classes, where)
+            found = columns_of(artifact, ids, "scores")
+            if self.each:
+                return head_each(found, entry.classes, artifact.facts.get("thresholds"), wanted, where)
+            return head_answers(found, entry.classes, where)
         vectors = columns_of(artifact, [*training["id"].to_list(), *ids], "embedding")
         examples = vectors.head(training.height).with_columns(training["truth"], training["origin"])
         kind = self.settings.probe or "linear"
+        if self.each:
+            examples = examples.with_columns(training["labels"])
+            return probe_each(kind, examples, vectors.tail(len(ids)), wanted, self.settings.seed, where)
         return probe_answers(kind, examples, vectors.tail(len(ids)), self.settings.seed, where)
 
     def _repeat(self) -> dict[str, Any]:
@@ -296,11 +338,14 @@ def _origins_learned(artifact: Artifact, run: Artifact | None, training: pl.Data
     return {*by_model, *([] if training is None else training["origin"].to_list())}
 
 
-def _as_rows(rows: pl.DataFrame, answers: Answers, entry: Entry, fold: int | None) -> pl.DataFrame:
+def _as_rows(rows: pl.DataFrame, answers: Answers | EachAnswers, entry: Entry, fold: int | None) -> pl.DataFrame:
+    rows = rows.with_columns(
+        system=pl.lit(entry.system), input=pl.lit(entry.number, pl.Int16), model_fold=pl.lit(fold, pl.Int16)
+    )
+    if isinstance(answers, EachAnswers):
+        predicted = pl.Series(answers.predicted, dtype=pl.List(pl.String))
+        scores = pl.Series(answers.scores.tolist(), dtype=pl.List(pl.Float32))
+        return rows.with_columns(predicted=predicted, scores=scores).select(list(EACH_SCHEMA))
     return rows.with_columns(
-        system=pl.lit(entry.system),
-        input=pl.lit(entry.number, pl.Int16),
-        model_fold=pl.lit(fold, pl.Int16),
-        predicted=pl.Series(answers.predicted, dtype=pl.String),
-        score=pl.Series(answers.score),
+        predicted=pl.Series(answers.predicted, dtype=pl.String), score=pl.Series(answers.score)
     ).select(list(SCHEMA))

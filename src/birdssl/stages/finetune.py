@@ -1,7 +1,7 @@
 """`birdssl finetune`: labelled clips to a classifier.
 
 OUT/model.json, encoder.safetensors, head.safetensors    the classifier of the best epoch
-OUT/history.csv                                          a row an epoch: losses and accuracies
+OUT/history.csv                                          a row an epoch: losses, and accuracies or average precision
 """
 
 import logging
@@ -14,11 +14,12 @@ import torch
 
 from birdssl.artifacts.artifact import table_digest
 from birdssl.artifacts.balance import Balance
-from birdssl.artifacts.manifest import CLIP_SCHEMA, ORIGINAL, PART, VALIDATION
+from birdssl.artifacts.manifest import CLIP_SCHEMA, HOLDS_NOTHING, ORIGINAL, PART, VALIDATION
 from birdssl.artifacts.published import published_weights
 from birdssl.artifacts.weights import download_weights, read_weights
 from birdssl.errors import IncompatibleError, NoInputError
 from birdssl.evaluation.lineage import learned_from, training_runs
+from birdssl.evaluation.thresholds import DEFAULT_THRESHOLD, best_thresholds
 from birdssl.models.encoder import Encoder
 from birdssl.models.heads import build_head
 from birdssl.models.imagenet import imagenet_url, load_imagenet
@@ -45,15 +46,26 @@ from birdssl.stages.training import (
     training_identity,
     training_plan,
 )
-from birdssl.training.finetuning import Classifier, Finetuning, Thawed
+from birdssl.training.finetuning import Classifier, EachLabel, Finetuning, Thawed
 from birdssl.training.history import write_history
 from birdssl.training.inputs import Embedded, Inputs, Pictures
 from birdssl.training.joined import SOURCE, Joined, differing, join
-from birdssl.training.labelled import USES, class_list, labelled_rows, say_absent, targets, training_rows
+from birdssl.training.labelled import (
+    USES,
+    class_list,
+    count_unlabelled,
+    labelled_rows,
+    labelled_with_each,
+    say_absent,
+    several_targets,
+    targets,
+    training_rows,
+)
 from birdssl.training.loop import Trained, train
 from birdssl.training.optimisers import usual_batch
 from birdssl.training.partition import part_by_fold, part_by_origin, without_test
-from birdssl.training.saved_model import PAYLOAD, ModelSpec, SavedModel, load_model, save_model
+from birdssl.training.precision import without_tf32
+from birdssl.training.saved_model import PAYLOAD, Activation, ModelSpec, SavedModel, load_model, save_model
 from birdssl.training.session import Session, training_session
 from birdssl.training.waveforms import Frontend, Sounds, WaveformClips, fitted
 
@@ -127,13 +139,12 @@ class Finetune(Stage[FinetuneSettings]):
         self.frontend = self._frontend()
         self._check_start()
         training_plan(settings, self.encoder_name, self.batch)  # says now what doesn't fit
-        every = labelled_rows(self.data.rows, settings.several_labels == "leave-out")
-        self.classes = class_list(every, [artifact.facts for artifact in artifacts])
-        if len(self.classes) < 2:
-            raise IncompatibleError(f"the only class is {self.classes[0]!r}; a classifier needs two or more")
+        every = self._labelled()
+        self.classes = class_list(every, [artifact.facts for artifact in artifacts], self.each)
+        self._check_classes()
         rows = without_test(every)
         if settings.fold is None:
-            parted = part_by_origin(rows, settings.validation_fraction, settings.seed)
+            parted = part_by_origin(rows, settings.validation_fraction, settings.seed, self.each)
         else:
             parted = part_by_fold(rows, settings.fold)
         by_fold = settings.fold is not None
@@ -145,7 +156,25 @@ class Finetune(Stage[FinetuneSettings]):
         self.rows = pl.concat([training, validation.select(training.columns)])
         return [Unit("model", training_identity(artifacts, *self._start_identity()), size=4 * 10**7)]
 
+    @property
+    def each(self) -> bool:
+        """Whether each class is told by itself."""
+        return self.settings.several_labels == "each"
+
+    def _labelled(self) -> pl.DataFrame:
+        if self.each:
+            return labelled_with_each(self.data.rows)
+        return labelled_rows(self.data.rows, self.settings.several_labels == "leave-out")
+
+    def _check_classes(self) -> None:
+        if not self.classes:
+            raise IncompatibleError('every label is "none", so there is no class to tell; label what is to be found')
+        if len(self.classes) < 2 and not self.each:
+            raise IncompatibleError(f"the only class is {self.classes[0]!r}; a classifier needs two or more")
+
     def _balance(self) -> Balance:
+        if self.each:
+            return None
         planned = inherit(None, self.artifacts(), "balance")
         if self.settings.balance is None:
             return planned
@@ -156,6 +185,11 @@ class Finetune(Stage[FinetuneSettings]):
             raise IncompatibleError(
                 f"{training.height} labelled clips to train on and {validation.height} held out: at least two and one "
                 "are needed; label more clips, or choose another --fold or --validation-fraction"
+            )
+        if self.each and validation.filter(HOLDS_NOTHING).height == validation.height:
+            raise IncompatibleError(
+                f'all {validation.height} held-out clips are labelled "none", so no epoch can be chosen by them; label '
+                "more clips, or choose another --fold or --validation-fraction"
             )
         say_absent(training, validation, self.classes)
 
@@ -249,7 +283,8 @@ class Finetune(Stage[FinetuneSettings]):
             inputs, frontend = self._inputs(session)
             task = self._task(network, inputs, session)
             trained = train(task, plan, session.fabric, self.scratch, session.environment)
-        self._save(network, frontend, trained, session)
+            thresholds = self._thresholds(task) if self.each else None
+        self._save(network, frontend, trained, session, thresholds)
         return Result(self.rows.select(list(self.schema)))
 
     def _inputs(self, session: Session) -> tuple[Inputs, dict[str, Any]]:
@@ -271,15 +306,36 @@ class Finetune(Stage[FinetuneSettings]):
         log.info(
             "%d rows to train on, %d for validation, %d classes", len(training), len(validation), len(self.classes)
         )
-        numbers = torch.tensor(targets(rows, self.classes))
+        truth = several_targets(rows, self.classes) if self.each else targets(rows, self.classes)
+        numbers, task = torch.tensor(truth), EachLabel if self.each else Finetuning
         size = 4 * rows.height * network.encoder.features / 2**30
         if not self.settings.freeze or size > self.settings.memory_budget:
-            return Finetuning(network, inputs, training, validation, numbers, self.batch)
+            return task(network, inputs, training, validation, numbers, self.batch)
         network.encoder.to(session.device).eval()
         embedded = Embedded(inputs, network.encoder.pooled_states, self.batch)
-        return Finetuning(Thawed(network), embedded, training, validation, numbers, self.batch)
+        return task(Thawed(network), embedded, training, validation, numbers, self.batch)
 
-    def _save(self, network: Classifier, frontend: dict[str, Any], trained: Trained, session: Session) -> None:
+    def _thresholds(self, task: Finetuning) -> dict[str, float]:
+        """For each class the threshold with the best F1 on the validation clips, by the network as it was kept."""
+        task.network.eval()
+        with torch.inference_mode(), without_tf32():
+            scores = torch.sigmoid(task.logits(task.validation)).numpy()
+        truth = task.targets[task.validation].numpy() > 0
+        found, bare = best_thresholds(truth, scores, self.classes)
+        if bare:
+            log.warning(
+                "no held-out clip of %s to choose a threshold by: it stays at %g", ", ".join(bare), DEFAULT_THRESHOLD
+            )
+        return found
+
+    def _save(
+        self,
+        network: Classifier,
+        frontend: dict[str, Any],
+        trained: Trained,
+        session: Session,
+        thresholds: dict[str, float] | None,
+    ) -> None:
         provenance = {
             "verb": self.verb,
             "start": self.settings.start if self.start is None else self.started_digest,
@@ -291,7 +347,8 @@ class Finetune(Stage[FinetuneSettings]):
             "overlap": self.overlap,
         }
         write_history(self.out / HISTORY, trained.history)
-        spec = ModelSpec(frontend, self.classes, provenance=provenance)
+        activation: Activation = "sigmoid" if self.each else "softmax"
+        spec = ModelSpec(frontend, self.classes, thresholds=thresholds, activation=activation, provenance=provenance)
         save_model(self.out, network.encoder, network.head, spec)
 
     @property
@@ -308,20 +365,30 @@ class Finetune(Stage[FinetuneSettings]):
     def finish(self, manifest: pl.LazyFrame) -> dict[str, Any]:
         """The best epoch and its scores."""
         made = read_provenance(self.out)
+        score = EachLabel.score if self.each else Finetuning.score
+        several = {"unlabelled": count_unlabelled(self.data.rows), "none": self.rows.filter(HOLDS_NOTHING).height}
         return {
             "classes": len(self.classes),
             "training_clips": int(self.rows[USES].sum()),
             "validation_clips": self.rows.filter(pl.col(PART) == VALIDATION).height,
             "best_epoch": made["best_epoch"],
-            "validation_balanced_accuracy": made["scores"]["validation_balanced_accuracy"],
+            score: made["scores"][score],
             "overlap": made["overlap"],
+            **(several if self.each else {}),
         }
 
     def report(self, summary: dict[str, Any]) -> str:
-        """The best epoch in a sentence."""
-        return (
+        """The best epoch in a sentence, and what is known of clips without a class."""
+        score = EachLabel.score if self.each else Finetuning.score
+        name = score.removeprefix("validation_").replace("_", " ")
+        found = (
             f"{self.encoder_name} from {self.settings.start}: epoch {summary['best_epoch']} of {self.settings.epochs} "
-            f"has the best balanced accuracy on {summary['validation_clips']} held-out clips, "
-            f"{summary['validation_balanced_accuracy']:.1%} (it chose the epoch, so it flatters; score the test part "
-            "with `birdssl embed` and `birdssl evaluate`)"
+            f"has the best {name} on {summary['validation_clips']} held-out clips, {summary[score]:.1%} (it chose the "
+            "epoch, so it flatters; score the test part with `birdssl embed` and `birdssl evaluate`)"
+        )
+        if not self.each:
+            return found
+        return (
+            f'{found}\n{summary["none"]} of the clips are labelled "none", negatives of every class; '
+            f"{summary['unlabelled']} unlabelled clips were left out"
         )

@@ -32,7 +32,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model says of N clips: `embeddings` (N, D) and, with a head, `scores` (N, classes), softmax."""
+    """What a model says of N clips: `embeddings` (N, D) and, with a head, `scores` (N, classes) in [0, 1]."""
 
     embeddings: Floats
     scores: Floats | None
@@ -107,7 +107,7 @@ class Network:
         if head is None:
             return Answers(_floats(mean_of_crops(embeddings, self.crops)), None)
         penultimate = head.penultimate(embeddings)
-        scores = torch.softmax(head.classify(penultimate), dim=1)
+        scores = self.model.scores(head.classify(penultimate))
         written = penultimate if layer == "penultimate" else embeddings
         return Answers(*(_floats(mean_of_crops(values, self.crops)) for values in (written, scores)))
 

@@ -19,6 +19,7 @@ from birdssl.errors import IncompatibleError, UsageError
 from birdssl.evaluation.metrics import ClassList
 from birdssl.settings.base import nearest
 from birdssl.stages.contract import Unit
+from birdssl.stages.each_label import refuse_each
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class JoinedScores:
 
         `baseline` must be one of the systems' names.
         """
+        refuse_each(runs)
         self.runs, self.given = runs, list(given)
         if given and len(given) != len(runs):
             raise UsageError(f"--name: {len(given)} names for {len(runs)} inputs; give one for each, in order")

@@ -29,7 +29,6 @@ from birdssl.audio.device.crops import even_starts
 from birdssl.audio.device.spectra import Spectra
 from birdssl.errors import IncompatibleError
 from birdssl.models.acoustic_ssm import AcousticSSM
-from birdssl.models.heads import Head
 from birdssl.stages.inference import Network, exact, model_source, open_network
 from birdssl.training.devices import choose_device
 
@@ -43,7 +42,7 @@ class Heard:
     Attributes:
         start, end: of the window, in seconds of the stream.
         embedding: (D,) float32.
-        scores: (classes,) softmax; None without a head.
+        scores: (classes,) in [0, 1], by the model's activation; None without a head.
     """
 
     start: float
@@ -104,7 +103,7 @@ class Listener(ABC):
         Raises IncompatibleError for a model that doesn't hear frame by frame.
         """
         self.encoder, self.frontend = causal_model(network)
-        self.head: Head | None = network.model.head
+        self.model = network.model
         self.layer, self.device, self.classes = layer, network.device, network.classes
         self.geometry = geometry(self.frontend, every)
         self._sound = torch.zeros(0, dtype=torch.int16, device=self.device)
@@ -164,9 +163,9 @@ class Listener(ABC):
         """The encoder's mean frame (features,) of samples `start` to `end`, through the head where there is one."""
         rate = self.frontend.sample_rate
         embedding, scores = mean[None].float(), None
-        if self.head is not None:
-            penultimate = self.head.penultimate(embedding)
-            scores = torch.softmax(self.head.classify(penultimate), dim=1)[0].cpu().numpy()
+        if (head := self.model.head) is not None:
+            penultimate = head.penultimate(embedding)
+            scores = self.model.scores(head.classify(penultimate))[0].cpu().numpy()
             embedding = penultimate if self.layer == "penultimate" else embedding
         return Heard(start / rate, end / rate, embedding[0].cpu().numpy(), scores)
 

@@ -104,15 +104,16 @@ class Finetuning(Task):
     def logits(self, rows: Tensor) -> Tensor:
         """Logits (B, classes), on the processor, of the clips numbered `rows`.
 
-        Of several crops, the logarithm of their mean probabilities (the mean of a network's outputs, as ACDNet tests).
+        Of several crops, those of their mean probabilities (the mean of a network's outputs, as ACDNet tests).
         """
         parts = [self._logits(rows[part]).cpu() for part in even_batches(len(rows), self.batch)]
         return torch.cat(parts)
 
     def _logits(self, rows: Tensor) -> Tensor:
         logits: Tensor = self.network(self.inputs.take(rows)).float()
-        if self.inputs.crops == 1:
-            return logits
+        return logits if self.inputs.crops == 1 else self._of_crops(logits)
+
+    def _of_crops(self, logits: Tensor) -> Tensor:
         return mean_of_crops(functional.softmax(logits, dim=1), self.inputs.crops).clamp_min(TINY).log()
 
 
@@ -125,3 +126,53 @@ def balanced_accuracy(targets: Tensor, predictions: Tensor) -> float:
     hits = torch.bincount(targets[targets == predictions], minlength=len(counts))
     present = counts > 0
     return float((hits[present].double() / counts[present]).mean())
+
+
+class EachLabel(Finetuning):
+    """Classes told one by one, so that a clip may have several or none: sigmoids, and binary cross-entropy.
+
+    The first epoch with the best validation macro average precision is kept: the mean over classes, so that a rare one
+    counts as much as a common one, and of ranks, so that thresholds can be chosen afterwards. The validation part must
+    have a positive of some class.
+    """
+
+    score: ClassVar[str] = "validation_macro_average_precision"
+    shown: ClassVar[tuple[str, ...]] = ("loss", "validation_loss", "validation_macro_average_precision")
+
+    def loss(self, forward: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean over clips and classes; `targets` are (N, classes), 0 or 1."""
+        inputs, targets = batch
+        return functional.binary_cross_entropy_with_logits(forward(inputs).float(), targets), {}
+
+    def validate(self) -> Row:
+        logits = self.logits(self.validation)
+        targets = self.targets[self.validation]
+        return {
+            "validation_loss": float(functional.binary_cross_entropy_with_logits(logits, targets)),
+            "validation_macro_average_precision": macro_average_precision(targets, logits),
+        }
+
+    def _of_crops(self, logits: Tensor) -> Tensor:
+        # in 64 bits, on the processor: near 1 a probability of 32 has lost its logit
+        return mean_of_crops(torch.sigmoid(logits.cpu().double()), self.inputs.crops).logit(TINY).float()
+
+
+def macro_average_precision(targets: Tensor, scores: Tensor) -> float:
+    """Mean over the classes that have a positive of their average precision, as scikit-learn defines it.
+
+    Average precision is the mean of the precision at each positive's rank; clips of one score are taken together. Both
+    (N, classes); NaN where no class has a positive.
+    """
+    found = [_average_precision(targets[:, place] > 0.5, scores[:, place]) for place in range(targets.shape[1])
+             if targets[:, place].any()]  # fmt: skip
+    return sum(found) / len(found) if found else float("nan")
+
+
+def _average_precision(positive: Tensor, scores: Tensor) -> float:
+    ranked, order = scores.sort(descending=True, stable=True)
+    last = torch.ones(len(ranked), dtype=torch.bool)  # of each group of equal scores
+    last[:-1] = ranked[1:] != ranked[:-1]
+    hits = positive[order].double().cumsum(0)[last]
+    taken = torch.arange(1, len(ranked) + 1)[last]
+    gained = torch.diff(hits, prepend=hits.new_zeros(1))
+    return float((gained * hits / taken).sum() / positive.sum())

@@ -1,4 +1,8 @@
-"""Rows to fine-tune on: one label a clip, a share of them, balanced by copies, and the classes."""
+"""Rows to fine-tune on: a share of the labelled ones, balanced by copies, and the classes.
+
+A clip has one label, or several that are told one by one ("each"). Then a class is what a clip may hold, so "none" is
+no class: a clip that was looked at and holds nothing is a negative of every class, and an unlabelled one is none.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -7,6 +11,8 @@ from typing import Any
 import polars as pl
 
 from birdssl.artifacts.balance import Balance, draw_training_rows
+from birdssl.artifacts.folds import rarest_labels
+from birdssl.artifacts.labelling import NOTHING
 from birdssl.artifacts.manifest import COPY, ORIGINAL, PART, TRAINING, VALIDATION
 from birdssl.errors import IncompatibleError
 from birdssl.seeds import generator
@@ -32,10 +38,26 @@ def labelled_rows(rows: pl.DataFrame, leave_out_several: bool = False) -> pl.Dat
         raise IncompatibleError(
             f"{several.height} clips have several labels, such as {first['recording']} at {first['start']:g} s "
             f"({', '.join(first['labels'])}), and fine-tuning takes one label a clip; --several-labels leave-out "
-            "trains without them"
+            "trains without them, and `birdssl finetune --several-labels each` tells every class by itself"
         )
-    found = rows.filter(labels == 1)
-    unlabelled = rows.filter((pl.col("role") == ORIGINAL) & (labels == 0)).height
+    return _labelled(rows, labels == 1)
+
+
+def labelled_with_each(rows: pl.DataFrame) -> pl.DataFrame:
+    """Originals with any labels, "none" among them; clips without any are left out, and counted in the log.
+
+    No copies: a copy for one of a clip's classes would raise its others too, so there is no balance to reach.
+    """
+    originals = rows.filter(pl.col("role") == ORIGINAL)
+    if copies := rows.filter(pl.col("role") == COPY).height:
+        log.info("%d copies are left out: they balance classes of one label a clip", copies)
+    return _labelled(originals, pl.col("labels").list.len() > 0)
+
+
+def _labelled(rows: pl.DataFrame, wanted: pl.Expr) -> pl.DataFrame:
+    """The rows that are wanted; those without a label are counted."""
+    found = rows.filter(wanted)
+    unlabelled = count_unlabelled(rows)
     if found.is_empty():
         raise IncompatibleError(
             f"none of {unlabelled} clips has a label; give labels to `birdssl segment --label-from`, or train without "
@@ -46,10 +68,18 @@ def labelled_rows(rows: pl.DataFrame, leave_out_several: bool = False) -> pl.Dat
     return found
 
 
-def class_list(rows: pl.DataFrame, facts: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    """Names of all classes, sorted: those that the inputs list, and those that occur (in the test part as well)."""
+def count_unlabelled(rows: pl.DataFrame) -> int:
+    """Originals that nobody has labelled."""
+    return rows.filter((pl.col("role") == ORIGINAL) & (pl.col("labels").list.len() == 0)).height
+
+
+def class_list(rows: pl.DataFrame, facts: Sequence[dict[str, Any]], each: bool = False) -> tuple[str, ...]:
+    """Names of all classes, sorted: those that the inputs list, and those that occur (in the test part as well).
+
+    "none" is one of them unless `each` is told by itself.
+    """
     listed = {name for fact in facts for name in fact.get("classes") or []}
-    return tuple(sorted(listed | set(_label(rows))))
+    return tuple(sorted((listed | _labels(rows)) - ({NOTHING} if each else set())))
 
 
 def training_rows(
@@ -86,9 +116,10 @@ def training_rows(
 
 
 def draw_share(originals: pl.DataFrame, fraction: float, seed: int) -> list[str]:
-    """Ids of `fraction` of each class's clips, rounded, at least one."""
+    """Ids of `fraction` of each class's clips, rounded, at least one. A clip of several counts for its rarest."""
     chosen: list[str] = []
-    by_class = originals.with_columns(_label(originals).alias("label")).sort("label", "id")
+    rarest = pl.Series("label", rarest_labels(originals["labels"]), pl.String)
+    by_class = originals.with_columns(rarest).sort("label", "id")
     for (label,), clips in by_class.group_by("label", maintain_order=True):
         ids = clips["id"].to_list()
         count = max(1, round(fraction * len(ids)))
@@ -99,17 +130,23 @@ def draw_share(originals: pl.DataFrame, fraction: float, seed: int) -> list[str]
 def targets(rows: pl.DataFrame, classes: Sequence[str]) -> list[int]:
     """Number of each row's class."""
     number = {name: place for place, name in enumerate(classes)}
-    return [number[name] for name in _label(rows)]
+    return [number[name] for name in rows["labels"].list.first()]
+
+
+def several_targets(rows: pl.DataFrame, classes: Sequence[str]) -> list[list[float]]:
+    """(rows, classes): 1 for each class that a row has, 0 for the others; all 0 for "none"."""
+    return [[float(name in labels) for name in classes] for labels in rows["labels"].to_list()]
 
 
 def say_absent(training: pl.DataFrame, validation: pl.DataFrame, classes: Sequence[str]) -> None:
     """Name the classes that have nothing to learn from, and those that don't help to choose the epoch."""
-    taught, asked = set(_label(training)), set(_label(validation))
+    taught, asked = _labels(training), _labels(validation)
     if missing := [name for name in classes if name not in taught]:
         log.warning("no clip to learn from for %s: never predicted on purpose", ", ".join(missing))
     if missing := [name for name in classes if name in taught and name not in asked]:
         log.info("no held-out clip of %s: the epoch is chosen by the other classes", ", ".join(missing))
 
 
-def _label(rows: pl.DataFrame) -> pl.Series:
-    return rows["labels"].list.first()
+def _labels(rows: pl.DataFrame) -> set[str]:
+    """Every label that occurs."""
+    return set(rows["labels"].explode().drop_nulls())

@@ -44,21 +44,25 @@ def part_by_fold(rows: pl.DataFrame, fold: int) -> pl.DataFrame:
     return parted
 
 
-def part_by_origin(rows: pl.DataFrame, fraction: float, seed: int) -> pl.DataFrame:
+def part_by_origin(rows: pl.DataFrame, fraction: float, seed: int, each: bool = False) -> pl.DataFrame:
     """Rows with a column `part`: about `fraction` of the clips of each label are for validation, by whole origins.
 
     Clips without labels count as one more label. A label that occurs in a single origin stays in training. Where all
-    clips come from one origin, its last clips are held out, and a warning says so.
+    clips come from one origin, its last clips are held out, and a warning says so. Of a clip with several labels their
+    combination counts as one more label, or with `each` every label by itself: where calls overlap, nearly every origin
+    has a combination of its own, which would then keep it in training.
     """
+    label = pl.col("labels")
+    bare = pl.when(label.list.len() == 0).then(pl.lit([""])).otherwise(label)
     clips = rows.select(
         SOURCE,
         pl.coalesce("parent", "id").alias("clip"),
         "origin",
-        pl.col("labels").list.join("+").alias("label"),
+        (bare if each else label.list.join("+")).alias("label"),
         "start",
     ).unique([SOURCE, "clip"], keep="first", maintain_order=True)
     if clips["origin"].n_unique() > 1:
-        held = held_out_origins(clips, fraction, seed)
+        held = held_out_origins(clips.explode("label") if each else clips, fraction, seed)
         return rows.with_columns(_part(pl.col("origin").is_in(held)))
     if clips.height < 2:
         raise IncompatibleError(
@@ -79,7 +83,7 @@ def part_by_origin(rows: pl.DataFrame, fraction: float, seed: int) -> pl.DataFra
 
 
 def held_out_origins(clips: pl.DataFrame, fraction: float, seed: int) -> list[str]:
-    """Origins that hold about `fraction` of each label's clips; `clips` has `origin` and `label`.
+    """Origins that hold about `fraction` of each label's clips; `clips` has `origin` and `label`, a row for each label.
 
     Labels are served from the rarest on. Origins come in a random order, those first that don't overshoot, and every
     label keeps an origin for training.

@@ -1,6 +1,6 @@
 """A model's directory: all that is needed to run it on raw recordings, and nothing that can run code.
 
-model.json            encoder, head, classes, frontend, normalisation, thresholds, and where it comes from
+model.json            encoder, head, classes, activation, frontend, normalisation, thresholds, and where it comes from
 encoder.safetensors
 head.safetensors      where there is a head
 """
@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,8 @@ from birdssl.models.registry import build_encoder
 
 SCHEMA_VERSION = 1
 DESCRIPTION, ENCODER, HEAD = "model.json", "encoder.safetensors", "head.safetensors"
+Activation = Literal["softmax", "sigmoid"]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 PAYLOAD = (DESCRIPTION, ENCODER, HEAD)  # what a stage that saves a model owns in its OUT
 
 
@@ -35,7 +37,9 @@ class ModelSpec:
         classes: names of the head's outputs, in their order; empty without a head.
         normalisation: what is done to the stored image: (image - offset) / scale. P1's "max-norm" divides 8-bit grey
             values by 255. Statistics are those of the training data, never of what the model is run on.
-        thresholds: score in [0, 1] above which a class is detected, for each class; None when not chosen yet.
+        thresholds: score in [0, 1] from which a class is detected, for each class; None when not chosen yet.
+        activation: what makes scores of the head's logits: softmax (one class a clip), or sigmoid (each class by
+            itself, so that a clip may have several, or none). A description without one is softmax.
         provenance: free JSON on what made it (verb, digests of inputs, epoch, scores).
     """
 
@@ -43,6 +47,7 @@ class ModelSpec:
     classes: tuple[str, ...] = ()
     normalisation: dict[str, float] = field(default_factory=lambda: {"offset": 0.0, "scale": 255.0})
     thresholds: dict[str, float] | None = None
+    activation: Activation = "softmax"
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
@@ -61,6 +66,10 @@ class SavedModel:
     @property
     def frontend(self) -> dict[str, Any]:
         return self.spec.frontend
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Logits (B, classes) to scores in [0, 1], as the head was trained: softmax, or sigmoid."""
+        return torch.sigmoid(logits) if self.spec.activation == "sigmoid" else torch.softmax(logits, dim=1)
 
     def to(self, device: torch.device) -> "SavedModel":
         """Moves the networks, in place."""
@@ -103,6 +112,7 @@ def _description(encoder: Encoder, head: Head | None, spec: ModelSpec) -> dict[s
         "encoder": {"name": encoder.name, "options": encoder.options, "features": encoder.features},
         "head": None if head is None else {"kind": head.kind, "penultimate": head.width},
         "classes": list(spec.classes),
+        "activation": None if head is None else spec.activation,
         "frontend": spec.frontend,
         "normalisation": spec.normalisation,
         "thresholds": spec.thresholds,
@@ -125,6 +135,7 @@ def load_model(folder: Path) -> SavedModel:
             classes=tuple(description["classes"]),
             normalisation=description["normalisation"],
             thresholds=description["thresholds"],
+            activation=_activation(description, path),
             provenance=description["provenance"],
         )
         encoder = build_encoder(plan["name"], **plan["options"])
@@ -141,6 +152,17 @@ def load_model(folder: Path) -> SavedModel:
         head.eval()
     encoder.eval()
     return SavedModel(encoder, head, spec)
+
+
+def _activation(description: Mapping[str, Any], path: Path) -> Activation:
+    """The head's activation; models written before there was a choice, and those without a head, are softmax."""
+    wanted = description.get("activation") or "softmax"
+    for known in ACTIVATIONS:
+        if known == wanted:
+            return known
+    raise IncompatibleError(
+        f"{path} has activation {wanted!r} and this birdssl knows {' and '.join(ACTIVATIONS)}; update birdssl"
+    )
 
 
 def _read_description(path: Path) -> dict[str, Any]:

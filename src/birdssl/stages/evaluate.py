@@ -41,6 +41,7 @@ from birdssl.evaluation.scoring import Doubt, score
 from birdssl.evaluation.starts import did_it_help, starts_of
 from birdssl.evaluation.summary import headline, headline_table, left_out_in_all, seen_notes, shared_notes
 from birdssl.settings.evaluate import EvaluateSettings
+from birdssl.settings.names import ProbeName
 from birdssl.stages.contract import Result, Source, Stage, Unit, relative
 from birdssl.stages.portraits import NEEDED, Portraits, columns_of
 
@@ -65,6 +66,7 @@ class Entry:
         system: name of the system that it belongs to.
         path: its directory.
         fold: held out by the model that made the embeddings; None where there is none.
+        probe: which classifier answers, where the model's own head doesn't.
         classes: of the model's head; empty for a probe.
         teachers: (fold, ids of training clips) for each probe; (fold, None) for all that may be learned from.
     """
@@ -73,12 +75,13 @@ class Entry:
     system: str
     path: Path
     fold: int | None
+    probe: ProbeName
     classes: tuple[str, ...]
     teachers: tuple[tuple[int | None, frozenset[str] | None], ...]
 
 
 class Evaluate(Stage[EvaluateSettings]):
-    """A unit is one input: the answers of its models. Everything else is made from all answers at the end."""
+    """A unit is the answers of one input by one kind of classifier; all else is made from all answers at the end."""
 
     verb: ClassVar[str] = "evaluate"
     accepts: ClassVar[tuple[str, ...]] = ("embed",)
@@ -96,17 +99,18 @@ class Evaluate(Stage[EvaluateSettings]):
         return super().sources() + runs
 
     def plan(self) -> list[Unit]:
-        """One unit an input; fails early when names, folds or classes don't fit together."""
+        """One unit an input and kind of classifier; fails early when names, folds or classes don't fit together."""
         inputs, runs = self.artifacts(), self._training_runs()
         names = self._names(inputs)
-        entries = [self._entry(number, names[number], artifact, runs) for number, artifact in enumerate(inputs)]
+        entries = [self._entry(number, names[number], artifact, probe, runs)
+                   for number, artifact in enumerate(inputs) for probe in self.settings.probes]  # fmt: skip
         _refuse_twins(entries)
         self.classes = class_list(self._known(entries, inputs), self.settings.classes)
         digests = " ".join(run.digest for run in runs)
         return [
-            Unit(f"{entry.number:02d}-{artifact.path.resolve().name}", f"{artifact.digest} {digests}".strip(), entry,
-                 artifact.counts.get("rows", 0) * 100)
-            for entry, artifact in zip(entries, inputs, strict=True)
+            Unit(self._key(entry), f"{inputs[entry.number].digest} {digests}".strip(), entry,
+                 inputs[entry.number].counts.get("rows", 0) * 100)
+            for entry in entries
         ]  # fmt: skip
 
     def work(self, unit: Unit) -> Result:
@@ -175,17 +179,24 @@ class Evaluate(Stage[EvaluateSettings]):
         names = self.settings.name or [artifact.path.resolve().name for artifact in inputs]
         if len(names) != len(inputs):
             raise UsageError(f"--name gives {len(names)} names for {len(inputs)} inputs; give one for each, in order")
-        if self.settings.baseline is not None and self.settings.baseline not in names:
-            raise UsageError(f"--baseline {self.settings.baseline!r} is none of the systems: {', '.join(names)}")
+        known = self.settings.systems(names)
+        if self.settings.baseline is not None and self.settings.baseline not in known:
+            raise UsageError(f"--baseline {self.settings.baseline!r} is none of the systems: {', '.join(known)}")
         return names
+
+    def _key(self, entry: Entry) -> str:
+        key = f"{entry.number:02d}-{entry.path.resolve().name}"
+        return f"{key}-{entry.probe}" if len(self.settings.probe) > 1 else key
 
     def _training_runs(self) -> list[Artifact]:
         return [open_artifact(Path(path), ("finetune",)) for path in self.settings.train_ids]
 
-    def _entry(self, number: int, name: str, artifact: Artifact, runs: Sequence[Artifact]) -> Entry:
+    def _entry(
+        self, number: int, name: str, artifact: Artifact, probe: ProbeName | None, runs: Sequence[Artifact]
+    ) -> Entry:
         fold = model_fold(artifact)
         # The clips' own stages pass a class list on as well; only scores tell of a head.
-        head = self.settings.probe is None and "scores" in artifact.scan().collect_schema()
+        head = probe is None and "scores" in artifact.scan().collect_schema()
         classes = tuple(artifact.facts.get("classes") or ()) if head else ()
         if classes:
             if self.settings.on == "validation" and fold is None:
@@ -210,7 +221,8 @@ class Evaluate(Stage[EvaluateSettings]):
             teachers = [(number, None) for number in folds]
         else:
             teachers = [(fold, None)]
-        return Entry(number, name, artifact.path, fold, classes, tuple(teachers))
+        system = self.settings.system(name, probe)
+        return Entry(number, system, artifact.path, fold, probe or "linear", classes, tuple(teachers))
 
     def _known(self, entries: Sequence[Entry], inputs: Sequence[Artifact]) -> list[str]:
         """Classes of the heads in their order; without any head, the labels that may be learned from."""
@@ -260,8 +272,7 @@ class Evaluate(Stage[EvaluateSettings]):
             return head_answers(columns_of(artifact, ids, "scores"), entry.classes, where)
         vectors = columns_of(artifact, [*training["id"].to_list(), *ids], "embedding")
         examples = vectors.head(training.height).with_columns(training["truth"], training["origin"])
-        kind = self.settings.probe or "linear"
-        return probe_answers(kind, examples, vectors.tail(len(ids)), self.settings.seed, where)
+        return probe_answers(entry.probe, examples, vectors.tail(len(ids)), self.settings.seed, where)
 
     def _repeat(self) -> dict[str, Any]:
         """The command line that repeats the report, with paths as seen from the folder that holds OUT."""

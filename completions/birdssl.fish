@@ -300,6 +300,7 @@ complete -c birdssl -n '__birdssl_verb evaluate' -l classes -x -d 'Classes of in
 complete -c birdssl -n '__birdssl_verb evaluate' -l baseline -x -d 'Name of the system that the others are told from'
 complete -c birdssl -n '__birdssl_verb evaluate' -l probe -x -a 'linear knn centroid' -d 'Classifiers trained here on every input\'s embeddings, in place of ...'
 complete -c birdssl -n '__birdssl_verb evaluate' -l train-ids -x -a '(__fish_complete_directories)' -d 'OUT of finetune whose training clips these classifiers learn from, ...'
+complete -c birdssl -n '__birdssl_verb evaluate' -l fold -x -d 'Fold that classifiers on embeddings of no fold, such as mel ...'
 complete -c birdssl -n '__birdssl_verb evaluate' -l several-labels -x -a 'refuse leave-out' -d 'What to do with clips of several labels, since one label a clip is ...'
 complete -c birdssl -n '__birdssl_verb evaluate' -l shared-origins -x -a 'refuse leave-out accept' -d 'What to do with clips whose origin was learned from as well'
 complete -c birdssl -n '__birdssl_verb evaluate' -l draws -x -d 'Draws of origins for the intervals'

@@ -163,6 +163,33 @@ def test_few_labels_are_the_same_few_as_a_training_run_had(tmp_path):
     evaluate([embedded(tmp_path / "a", rows, vectors)], tmp_path / "out", train_ids=[str(training)])
     told = json.loads(next((tmp_path / "out" / "models").iterdir()).read_text())["models"]
     assert [(model["fold"], model["clips"]) for model in told] == [(0, few.height)]
+    assert (told[0]["labels"], told[0]["train_ids"]) == (1.0, "../finetune")
+    record = read_record(training)
+    record.settings["train_fraction"] = 0.2
+    record.write(training)
+    evaluate([tmp_path / "a"], tmp_path / "fifth", train_ids=[str(training)])
+    assert json.loads(next((tmp_path / "fifth" / "models").iterdir()).read_text())["models"][0]["labels"] == 0.2
+
+
+def test_features_without_a_fold_may_leave_one_out_as_models_did(two, tmp_path):
+    rows, vectors = table()
+    evaluate([embedded(tmp_path / "model", rows, vectors, fold=1)], tmp_path / "of-a-fold", name=["x"])
+    evaluate(two[:1], tmp_path / "left-out", name=["x"], fold=1)
+    one, other = (pl.read_parquet(tmp_path / name / MANIFEST) for name in ("of-a-fold", "left-out"))
+    assert one.equals(other)
+    assert set(other["model_fold"]) == {1}
+    told = json.loads((tmp_path / "left-out" / "models" / "00-mel.json").read_text())["models"]
+    assert told[0]["clips"] == rows.filter(~pl.col("test") & (pl.col("fold") != 1)).height
+
+
+def test_a_fold_that_contradicts_a_model_is_refused(two, tmp_path):
+    rows, vectors = table()
+    with pytest.raises(IncompatibleError, match="--fold is 0, and its model held out fold 1"):
+        evaluate([embedded(tmp_path / "model", rows, vectors, fold=1)], tmp_path / "out", fold=0)
+    with pytest.raises(IncompatibleError, match="--fold is 0, and its model held out no fold"):
+        evaluate(two[1:], tmp_path / "out", fold=0)
+    with pytest.raises(IncompatibleError, match=r"has no fold 7 \(folds: 0, 1\)"):
+        evaluate(two[:1], tmp_path / "out", fold=7)
 
 
 def test_validation_clips_of_a_training_run_are_not_learned_from(tmp_path):

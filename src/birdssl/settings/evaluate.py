@@ -48,6 +48,12 @@ class EvaluateSettings(PortraitSettings):
         "one for each fold.",
         metavar="DIR",
     )
+    fold: int | None = setting(
+        None,
+        "Fold that classifiers on embeddings of no fold, such as mel statistics, leave out, so that they learn from as "
+        "many labels as models of that fold.",
+        ge=0,
+    )
     several_labels: Literal["refuse", "leave-out"] = setting(
         "refuse", "What to do with clips of several labels, since one label a clip is scored."
     )

@@ -58,6 +58,21 @@ SCHEMA: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """What one probe learns from.
+
+    Attributes:
+        fold: left out.
+        ids: of the clips; None for all that may be learned from.
+        told: of the training run that had them: the share of labels that it drew, and where it is.
+    """
+
+    fold: int | None
+    ids: frozenset[str] | None = None
+    told: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Entry:
     """One input: whose answers it holds, and how they are to be made.
 
@@ -68,7 +83,7 @@ class Entry:
         fold: held out by the model that made the embeddings; None where there is none.
         probe: which classifier answers, where the model's own head doesn't.
         classes: of the model's head; empty for a probe.
-        teachers: (fold, ids of training clips) for each probe; (fold, None) for all that may be learned from.
+        teachers: of each of its probes; of a head one that tells its fold alone.
     """
 
     number: int
@@ -77,7 +92,7 @@ class Entry:
     fold: int | None
     probe: ProbeName
     classes: tuple[str, ...]
-    teachers: tuple[tuple[int | None, frozenset[str] | None], ...]
+    teachers: tuple[Teacher, ...]
 
 
 class Evaluate(Stage[EvaluateSettings]):
@@ -120,13 +135,14 @@ class Evaluate(Stage[EvaluateSettings]):
         table = artifact.scan().select(NEEDED).collect()
         parts, told, run = [], [], model_run(artifact)
         with threadpool_limits(1):
-            for fold, ids in entry.teachers:
-                training = None if entry.classes else self._training(table, entry, fold, ids)
+            for teacher in entry.teachers:
+                fold = teacher.fold
+                training = None if entry.classes else self._training(table, entry, teacher)
                 rows, left_out, shared = self._scored(table, fold, entry, _origins_learned(artifact, run, training))
                 answers = self._answer(artifact, training, rows, entry)
                 checks = {"checked": run is not None or not artifact.facts.get("model"), "shared": shared,
                           "seen_unlabelled": seen_unlabelled(run, rows["id"].to_list())}  # fmt: skip
-                told.append({"fold": fold, "left_out": left_out, **checks, **answers.facts})
+                told.append({"fold": fold, "left_out": left_out, **checks, **answers.facts, **(teacher.told or {})})
                 parts.append(_as_rows(rows, answers, entry, fold))
         made = {"system": entry.system, "start": start_of(artifact), "models": told}
         write_json(self.out / "models" / f"{unit.key}.json", made)
@@ -194,35 +210,56 @@ class Evaluate(Stage[EvaluateSettings]):
     def _entry(
         self, number: int, name: str, artifact: Artifact, probe: ProbeName | None, runs: Sequence[Artifact]
     ) -> Entry:
-        fold = model_fold(artifact)
         # The clips' own stages pass a class list on as well; only scores tell of a head.
         head = probe is None and "scores" in artifact.scan().collect_schema()
         classes = tuple(artifact.facts.get("classes") or ()) if head else ()
+        fold = self._fold(artifact, head)
         if classes:
             if self.settings.on == "validation" and fold is None:
                 raise IncompatibleError(
                     f"{artifact.path}: its model held out no fold, so it has no validation clips; score --on test"
                 )
-            teachers: list[tuple[int | None, frozenset[str] | None]] = [(fold, None)]
+            teachers = [Teacher(fold)]
         elif runs:
             fitting = [run for run in runs if fold is None or run_fold(run) in (fold, None)]
             if not fitting:
                 raise IncompatibleError(
                     f"{artifact.path} is of fold {fold}; none of --train-ids is of that fold: add the run that is"
                 )
-            teachers = [(run_fold(run), frozenset(learned_from(run)["id"])) for run in fitting]
+            teachers = [Teacher(run_fold(run), frozenset(learned_from(run)["id"]), self._told_of(run))
+                        for run in fitting]  # fmt: skip
         elif self.settings.on == "validation" and fold is None:
-            folds = artifact.scan().select(pl.col("fold").drop_nulls().unique().sort()).collect()["fold"].to_list()
+            folds = _folds(artifact)
             if not folds:
                 raise NoInputError(
                     f"{artifact.path} has no folds, so no validation clips; make them with `birdssl split` before "
                     "embedding, or score --on test"
                 )
-            teachers = [(number, None) for number in folds]
+            teachers = [Teacher(number) for number in folds]
         else:
-            teachers = [(fold, None)]
+            teachers = [Teacher(fold)]
         system = self.settings.system(name, probe)
         return Entry(number, system, artifact.path, fold, probe or "linear", classes, tuple(teachers))
+
+    def _fold(self, artifact: Artifact, head: bool) -> int | None:
+        """The fold that the model behind embeddings held out, or the one that --fold says is left out."""
+        own, asked = model_fold(artifact), self.settings.fold
+        if asked is None or own == asked:
+            return own
+        if own is not None or head:
+            held = "no fold" if own is None else f"fold {own}"
+            raise IncompatibleError(
+                f"{artifact.path}: --fold is {asked}, and its model held out {held}; leave --fold out, or give "
+                f"embeddings by a model of fold {asked}, or of none and without a head"
+            )
+        if asked not in (folds := _folds(artifact)):
+            known = ", ".join(map(str, folds)) or "none"
+            raise IncompatibleError(f"{artifact.path} has no fold {asked} (folds: {known}); see `birdssl split`")
+        return asked
+
+    def _told_of(self, run: Artifact) -> dict[str, Any]:
+        """What is told of a training run whose clips a probe learns from."""
+        return {"labels": run.settings.get("train_fraction", 1.0), "train_ids": relative(run.path, self.out)}
 
     def _known(self, entries: Sequence[Entry], inputs: Sequence[Artifact]) -> list[str]:
         """Classes of the heads in their order; without any head, the labels that may be learned from."""
@@ -256,12 +293,10 @@ class Evaluate(Stage[EvaluateSettings]):
             )
         return apart, left_out | twins, shared
 
-    def _training(
-        self, table: pl.DataFrame, entry: Entry, fold: int | None, ids: frozenset[str] | None
-    ) -> pl.DataFrame:
+    def _training(self, table: pl.DataFrame, entry: Entry, teacher: Teacher) -> pl.DataFrame:
         """Rows that a probe learns from, with their truth."""
         where = str(entry.path)
-        rows = selection.learnable(table, fold, ids, where)
+        rows = selection.learnable(table, teacher.fold, teacher.ids, where)
         rows, _ = selection.single_label(rows, where, self.settings.several_labels == "leave-out")
         return rows.filter(pl.col("truth").is_in(self.classes.answers))
 
@@ -287,10 +322,15 @@ class Evaluate(Stage[EvaluateSettings]):
                 "inputs": lineage(self.inputs, self.out.parent)}  # fmt: skip
 
 
+def _folds(artifact: Artifact) -> list[int]:
+    """The folds that clips behind embeddings lie in."""
+    return artifact.scan().select(pl.col("fold").drop_nulls().unique().sort()).collect()["fold"].to_list()
+
+
 def _refuse_twins(entries: Sequence[Entry]) -> None:
     seen: dict[tuple[str, int | None], Path] = {}
     for entry in entries:
-        for fold, _ in entry.teachers:
+        for fold in (teacher.fold for teacher in entry.teachers):
             if (entry.system, fold) in seen:
                 held = "no fold" if fold is None else f"fold {fold}"
                 raise UsageError(

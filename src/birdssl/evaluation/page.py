@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from birdssl.evaluation.fold_tests import ALPHA
+from birdssl.evaluation.starts import OVER, deciding
 
 NONE = "–"
 
@@ -188,4 +189,6 @@ WORDS = {
     "shown": _shown,
     "projected": _projected,
     "at": _at,
+    "deciding": deciding,
+    "over": OVER,
 }

@@ -131,7 +131,9 @@ def test_beside_a_fine_tuned_network_the_best_classifier_on_plain_features_decid
               "mel (k-NN)": frozen("plain", "knn")}  # fmt: skip
     (row,) = asked({"ours": 0.8, "none": 0.5, "mel (linear)": 0.5, "mel (k-NN)": 0.99}, starts).values()
     assert row["answer"] == "yes, beside a random start; yet plain features do better"
+    assert [item["second"] for item in row["comparisons"]] == ["none", "mel (linear)", "mel (k-NN)"]
     assert [item["second"] for item in row["comparisons"] if item["decides"]] == ["none", "mel (k-NN)"]
+    assert not any("mel (linear)" in line for line in row["words"])
 
 
 @pytest.mark.parametrize(
@@ -187,6 +189,7 @@ def test_harm_is_named_among_the_uses():
         "yes when fine-tuned; no, it did harm by k-NN; no difference from plain features shown when fine-tuned"
     )
     assert row["not_looked_at"] == ["linear probe", "nearest centroid"]
+    assert row["caution"] == "Not looked at by a linear probe or by nearest centroid."
 
 
 def test_one_use_alone_says_which_were_not_looked_at():
@@ -197,6 +200,12 @@ def test_one_use_alone_says_which_were_not_looked_at():
     assert row["caution"] == (
         "Looked at by a linear probe only, which may mislead: not when fine-tuned, by k-NN or by nearest centroid."
     )
+
+
+def test_without_any_random_start_there_is_no_answer_to_doubt():
+    (row,) = encoders({"a": 0.8, "b": 0.8}, {"a": start("pretrained"), "b": frozen("pretrained", "knn")})
+    assert row["answer"] == "not known: no random start of its network stands beside it"
+    assert (row["caution"], row["not_looked_at"]) == ("", ["linear probe", "nearest centroid"])
 
 
 def test_other_pretraining_or_other_labels_are_another_encoder():

@@ -111,11 +111,12 @@ def start_of(artifact: Artifact) -> dict[str, Any]:
     *later, first = runs
     if first.verb == "pretrain" and first.settings.get("epochs") == 0 and len(later) <= 1:
         return {"way": RANDOM if first.settings.get("weights") is None else PUBLISHED, **found}
-    return {"way": PRETRAINED, **found, **_pretraining(runs[1:] if run.verb == FINETUNE else runs)}
+    own = run.settings.get("start") in (None, "pretrain")  # pretrain, and few-shot that pretrains
+    return {"way": PRETRAINED, **found, **_pretraining(runs if own else runs[1:])}
 
 
 def _pretraining(runs: Sequence[Artifact]) -> dict[str, Any]:
-    """`objective` and `pretraining` of the last run before fine-tuning; None where it isn't there any more."""
+    """`objective` and `pretraining` of the run that a network was tuned from; None where it isn't there any more."""
     if not runs:
         return {"objective": None, "pretraining": None}
     settings = {name: value for name, value in runs[0].settings.items() if name not in ASIDE}

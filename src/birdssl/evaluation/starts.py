@@ -33,6 +33,7 @@ OVER = {RANDOM: "random start", PLAIN: "plain features", REFERENCE: "reference e
 WORST_FIRST: tuple[bool | None, ...] = (False, None, True)  # below, not told apart, above
 CURES = {RANDOM: "`birdssl finetune` without --start, or `birdssl pretrain --epochs 0` where it is frozen",
          PLAIN: "`birdssl embed --features mel-statistics`"}  # fmt: skip
+ALONE = "not known: no random start of its network stands beside it"
 HEAD = "head"
 # (fine-tuned, answers by) to what a use is called, and how a sentence goes on with it
 USES = {
@@ -77,7 +78,7 @@ def did_it_help(
     """For each pretrained encoder: whether pretraining helped, in all uses that are among the systems.
 
     `starts` are those of `starts_of`. A row is an encoder with its objective: `name`, `answer` (the answer of its one
-    use, or all of them in a sentence), `caution` (uses that weren't looked at, where only one was), `not_looked_at`,
+    use, or all of them in a sentence), `caution` (a sentence on uses that weren't looked at), `not_looked_at`,
     and `uses`. Each of these has the `system`, its `use` and `score` (balanced accuracy), `answer`, `words`,
     `comparisons` and the kinds that are `missing`. Of several systems of a kind the one that does best decides
     (`decides` among the comparisons). Tests over folds are judged together, those beside references apart.
@@ -140,8 +141,9 @@ def _row(
         for item in of_kind:
             item["decides"] = item is min(of_kind, key=_standing)
     missing = [kind for kind in CURES if all(item["against"] != kind for item in found)]
-    words = [f"Beside {WORDS[starts[item['second']]['way']]}: {item['verdict']}" for item in found]
-    words += [f"Over folds: {item['folds']['verdict']}" for item in found if item["folds"]]
+    told = [item for item in found if item["decides"] or item["against"] == REFERENCE]
+    words = [f"Beside {WORDS[starts[item['second']]['way']]}: {item['verdict']}" for item in told]
+    words += [f"Over folds: {item['folds']['verdict']}" for item in told if item["folds"]]
     words += [f"Not beside {WORDS[kind]}, which would tell: add {_cure(kind, starts[name])}"
               for kind in missing]  # fmt: skip
     return {"system": name, "use": USES[_use(starts[name])][0], "score": score, "answer": _answer(found),
@@ -157,7 +159,7 @@ def _answer(found: Sequence[Mapping[str, Any]]) -> str:
     """Yes, no, or why not, of one use, in a few words."""
     beside = _deciding(found)
     if RANDOM not in beside:
-        return "not known: no random start of its network stands beside it"
+        return ALONE
     if beside[RANDOM] is None:
         return "not shown"
     if not beside[RANDOM]:
@@ -177,11 +179,9 @@ def _encoder(uses: Sequence[tuple[Mapping[str, Any], dict[str, Any]]]) -> dict[s
     same = {"encoder": start["encoder"], "objective": start.get("objective"), "labels": start.get("labels", 1.0)}
     if len(rows) == 1:
         name, answer = rows[0]["system"], rows[0]["answer"]
-        others = _listed([phrase for _, phrase in absent], "or")
-        caution = f"Looked at {phrases[0]} only, which may mislead: not {others}."
     else:
         share = "" if same["labels"] == 1 else f", {same['labels'] * 100:g} % of the labels"
-        name, caution = f"{same['encoder']} ({same['objective'] or 'pretrained'}{share})", ""
+        name = f"{same['encoder']} ({same['objective'] or 'pretrained'}{share})"
         twice = {phrase for phrase in phrases if phrases.count(phrase) > 1}
         answer = _sentence([(f"{phrase} ({row['system']})" if phrase in twice else phrase, row)
                             for phrase, row in zip(phrases, rows, strict=True)])  # fmt: skip
@@ -189,14 +189,28 @@ def _encoder(uses: Sequence[tuple[Mapping[str, Any], dict[str, Any]]]) -> dict[s
         "name": name,
         **same,
         "answer": answer,
-        "caution": caution,
+        "caution": _caution(phrases, [phrase for _, phrase in absent], rows),
         "not_looked_at": [label for label, _ in absent],
         "uses": rows,
     }
 
 
+def _caution(phrases: Sequence[str], absent: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Which uses weren't looked at, where there is an answer that they might change; empty where all four were."""
+    if not absent or all(RANDOM in row["missing"] for row in rows):
+        return ""
+    others = _listed(absent, "or")
+    return (
+        f"Not looked at {others}."
+        if len(rows) > 1
+        else f"Looked at {phrases[0]} only, which may mislead: not {others}."
+    )
+
+
 def _sentence(told: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     """The answers of several uses, such as "yes when fine-tuned and by k-NN; not shown by a linear probe"."""
+    if all(RANDOM in row["missing"] for _, row in told):
+        return ALONE
     beside = [(phrase, _deciding(row["comparisons"])) for phrase, row in told]
     parts = {
         "yes": [phrase for phrase, found in beside if found.get(RANDOM)],

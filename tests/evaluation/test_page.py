@@ -157,12 +157,13 @@ def test_whether_pretraining_helped_stands_in_front():
               "not_looked_at": ["k-NN"]}  # fmt: skip
     text = words(page(results(system("a", 0.4), pretraining=[helped])))
     assert "Did pretraining help? a: yes, beside a random start Looked at &lt;once&gt;. used score" in text
-    assert (
-        "fine-tuned 40.0 % +3.0 +1.0 to +5.0 −10.0 – – In words Beside a random start: a above b by 3 points." in text
-    )
-    helped |= {"uses": [use, use | {"system": "c", "use": "k-NN"}]}
+    assert "fine-tuned 40.0 % +3.0 +1.0 to +5.0 −10.0 – In words Beside a random start: a above b by 3 points." in text
+    assert "over reference encoder" not in text
+    other = {"against": "reference", "decides": True, "difference": gap}
+    helped |= {"uses": [use, use | {"system": "c", "use": "k-NN", "comparisons": [other]}]}
     text = words(page(results(system("a", 0.4), pretraining=[helped])))
-    assert "k-NN c 40.0 %" in text
+    assert "over random start over plain features over reference encoder" in text
+    assert "k-NN c 40.0 % – – +3.0 +1.0 to +5.0" in text
     assert "Did pretraining help" not in words(page(results(system("a", 0.4))))
 
 

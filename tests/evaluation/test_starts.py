@@ -104,13 +104,15 @@ def test_of_mel_statistics_those_that_held_out_the_same_folds_count():
     table = answers({"ours": 0.8, "none": 0.5, "mel": 0.99, "mel of folds": 0.5})
     table = table.with_columns(model_fold=pl.when(pl.col("system") != "mel").then(pl.lit(0, pl.Int16)))
 
-    def told(table: pl.DataFrame, names: list[str]) -> list[str]:
+    def told(table: pl.DataFrame, names: list[str]) -> tuple[list[str], bool]:
         chosen = {name: starts[name] for name in names}
         (row,) = did_it_help(table, chosen, CLASSES, Doubt(seed=0, draws=500))
-        return [item["second"] for item in row["uses"][0]["comparisons"]]
+        use = row["uses"][0]
+        warned = any(line.startswith("mel held out other folds") for line in use["words"])
+        return [item["second"] for item in use["comparisons"]], warned
 
-    assert told(table, list(starts)) == ["none", "mel of folds"]
-    assert told(table, ["ours", "none", "mel"]) == ["none", "mel"]
+    assert told(table, list(starts)) == (["none", "mel of folds"], False)
+    assert told(table, ["ours", "none", "mel"]) == (["none", "mel"], True)
 
 
 def test_frozen_encoders_stand_beside_controls_of_the_same_classifier():

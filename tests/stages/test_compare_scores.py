@@ -125,7 +125,7 @@ def test_whether_pretraining_helped_is_answered_for_all_uses_of_an_encoder(tmp_p
     gap = row["uses"][1]["comparisons"][0]["difference"]
     low, value, high = (f"{gap[end] * 100:+.1f}" for end in ("low", "value", "high"))
     assert "## Did pretraining help simplecnn (vicreg)?" in page
-    assert f"| linear probe | embed-vicreg (linear) | 100.0 | {value} ({low} to {high}) | – | – |" in page
+    assert f"| linear probe | embed-vicreg (linear) | 100.0 | {value} ({low} to {high}) | – |" in page
 
 
 def settled(folder: Path, settings: dict[str, Any], *inputs: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from birdssl.evaluation.fold_tests import ALPHA
-from birdssl.evaluation.starts import OVER, deciding
+from birdssl.evaluation.starts import columns, deciding
 
 NONE = "–"
 
@@ -190,5 +190,5 @@ WORDS = {
     "projected": _projected,
     "at": _at,
     "deciding": deciding,
-    "over": OVER,
+    "columns": columns,
 }

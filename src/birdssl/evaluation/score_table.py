@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from birdssl.evaluation.starts import OVER, deciding
+from birdssl.evaluation.starts import columns, deciding
 from birdssl.evaluation.summary import headline_table, in_short
 
 SCORE = "balanced accuracy"
@@ -39,8 +39,9 @@ def markdown(results: Mapping[str, Any], title: str) -> str:
     for row in results["pretraining"]:
         answer = f"{row['answer'][:1].upper()}{row['answer'][1:]}. {row['caution']}".rstrip()
         lines += ["", f"## Did pretraining help {row['name']}?", "", answer, ""]
-        lines += [*_table(("use", "system", SCORE, *(f"over {words}" for words in OVER.values())),
-                          [_use(use) for use in row["uses"]]), ""]  # fmt: skip
+        over = columns(row)
+        lines += [*_table(("use", "system", SCORE, *(f"over {words}" for words in over.values())),
+                          [_use(use, over) for use in row["uses"]]), ""]  # fmt: skip
         lines += [f"- {sentence}." for use in row["uses"] for sentence in use["words"]]
     if results["notes"]:
         lines += ["", "## Notes", "", *(f"- {note}" for note in results["notes"])]
@@ -145,8 +146,8 @@ def _pair(item: Mapping[str, Any]) -> Sequence[str]:
     return name, _points(gap["value"]), span, _points(test["difference"]), t, *ps, effect
 
 
-def _use(row: Mapping[str, Any]) -> Sequence[str]:
-    gaps = [_gap(deciding(row, kind)) for kind in OVER]
+def _use(row: Mapping[str, Any], kinds: Iterable[str]) -> Sequence[str]:
+    gaps = [_gap(deciding(row, kind)) for kind in kinds]
     return row["use"], row["system"], f"{row['score'] * 100:.1f}", *gaps
 
 

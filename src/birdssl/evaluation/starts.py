@@ -91,8 +91,8 @@ def did_it_help(
         couples = [(name, kind, other) for name in asked for kind in kinds
                    for other in _controls(starts, folds, name, kind)]  # fmt: skip
         compared = compare_all([(parts[name], parts[other]) for name, _, other in couples], classes, doubt)
-        for (name, kind, _), item in zip(couples, compared, strict=True):
-            found[name].append({"against": kind, **item})
+        for (name, kind, other), item in zip(couples, compared, strict=True):
+            found[name].append({"against": kind, "same_folds": folds[other] == folds[name], **item})
     groups: dict[tuple[Any, ...], list[str]] = {}
     for name in asked:
         start = starts[name]
@@ -132,6 +132,12 @@ def deciding(row: Mapping[str, Any], kind: str) -> dict[str, Any] | None:
     return next((item for item in row["comparisons"] if item["decides"] and item["against"] == kind), None)
 
 
+def columns(row: Mapping[str, Any]) -> dict[str, str]:
+    """What an encoder's table compares its uses with, and what that is called: references where there are some."""
+    beside = {item["against"] for use in row["uses"] for item in use["comparisons"]}
+    return {kind: words for kind, words in OVER.items() if kind != REFERENCE or kind in beside}
+
+
 def _row(
     name: str, starts: Mapping[str, Mapping[str, Any]], score: float, found: list[dict[str, Any]]
 ) -> dict[str, Any]:
@@ -144,6 +150,8 @@ def _row(
     told = [item for item in found if item["decides"] or item["against"] == REFERENCE]
     words = [f"Beside {WORDS[starts[item['second']]['way']]}: {item['verdict']}" for item in told]
     words += [f"Over folds: {item['folds']['verdict']}" for item in told if item["folds"]]
+    words += [f"{item['second']} held out other folds, so it learned from other labels: see `birdssl evaluate --fold`"
+              for item in told if item["against"] == PLAIN and not item["same_folds"]]  # fmt: skip
     words += [f"Not beside {WORDS[kind]}, which would tell: add {_cure(kind, starts[name])}"
               for kind in missing]  # fmt: skip
     return {"system": name, "use": USES[_use(starts[name])][0], "score": score, "answer": _answer(found),

@@ -156,6 +156,7 @@ def test_whether_pretraining_helped_stands_in_front():
     helped = {"name": "a", "answer": "yes, beside a random start", "caution": "Looked at <once>.", "uses": [use],
               "not_looked_at": ["k-NN"]}  # fmt: skip
     text = words(page(results(system("a", 0.4), pretraining=[helped])))
+    assert "In short Did pretraining help a? Yes, beside a random start. Looked at &lt;once&gt;." in text
     assert "Did pretraining help? a: yes, beside a random start Looked at &lt;once&gt;. used score" in text
     assert "fine-tuned 40.0 % +3.0 +1.0 to +5.0 −10.0 – In words Beside a random start: a above b by 3 points." in text
     assert "over reference encoder" not in text

@@ -11,6 +11,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from birdssl.evaluation.fold_tests import ALPHA
 from birdssl.evaluation.starts import columns, deciding
+from birdssl.evaluation.summary import in_short
 
 NONE = "–"
 
@@ -191,4 +192,5 @@ WORDS = {
     "at": _at,
     "deciding": deciding,
     "columns": columns,
+    "in_short": in_short,
 }

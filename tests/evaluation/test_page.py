@@ -147,13 +147,24 @@ def test_what_else_an_embedding_tells_is_shown_or_why_not():
 
 
 def test_whether_pretraining_helped_stands_in_front():
-    helped = {
-        "system": "a",
-        "answer": "yes, beside a random start",
-        "words": ["Beside a random start: a above b by 3 points"],
-    }
+    gap = {"value": 0.03, "low": 0.01, "high": 0.05}
+    beside = [{"against": "random", "decides": True, "difference": gap},
+              {"against": "plain", "decides": False, "difference": interval(0.2, why="one origin")},
+              {"against": "plain", "decides": True, "difference": interval(-0.1, why="one origin")}]  # fmt: skip
+    use = {"system": "a", "use": "fine-tuned", "score": 0.4, "comparisons": beside,
+           "words": ["Beside a random start: a above b by 3 points"]}  # fmt: skip
+    helped = {"name": "a", "answer": "yes, beside a random start", "caution": "Looked at <once>.", "uses": [use],
+              "not_looked_at": ["k-NN"]}  # fmt: skip
     text = words(page(results(system("a", 0.4), pretraining=[helped])))
-    assert "Did pretraining help? a: yes, beside a random start Beside a random start: a above b by 3 points." in text
+    assert "In short Did pretraining help a? Yes, beside a random start. Looked at &lt;once&gt;." in text
+    assert "Did pretraining help? a: yes, beside a random start Looked at &lt;once&gt;. used score" in text
+    assert "fine-tuned 40.0 % +3.0 +1.0 to +5.0 −10.0 – In words Beside a random start: a above b by 3 points." in text
+    assert "over reference encoder" not in text
+    other = {"against": "reference", "decides": True, "difference": gap}
+    helped |= {"uses": [use, use | {"system": "c", "use": "k-NN", "comparisons": [other]}]}
+    text = words(page(results(system("a", 0.4), pretraining=[helped])))
+    assert "over random start over plain features over reference encoder" in text
+    assert "k-NN c 40.0 % – – +3.0 +1.0 to +5.0" in text
     assert "Did pretraining help" not in words(page(results(system("a", 0.4))))
 
 

@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
-from embeddings import embedded, evaluate, head, metrics, table
+from embeddings import embedded, evaluate, head, metrics, table, write_artifact
 
-from birdssl.artifacts.artifact import open_artifact
+from birdssl.artifacts.artifact import open_artifact, read_record
 from birdssl.errors import IncompatibleError, UsageError
 from birdssl.settings.base import check
 from birdssl.settings.compare import CompareSettings
@@ -88,6 +90,53 @@ def test_a_better_system_is_told_over_recordings_and_over_folds(runs: Path, tmp_
     assert outcome.summary["systems"][1]["value"] == found["systems"][1]["balanced_accuracy"]["value"]
 
 
+def test_whether_pretraining_helped_is_answered_for_all_uses_of_an_encoder(tmp_path: Path):
+    """Fine-tuned by its head, and frozen by two probes: frozen it knows the classes, and its random start does not."""
+    rows, clear = table(spread=0.3)
+    noise = np.random.default_rng(0).normal(size=clear.shape).astype(np.float32)
+    write_artifact(tmp_path / "vicreg", "pretrain", rows.head(1), {"encoder": "simplecnn"})
+    write_artifact(tmp_path / "none", "pretrain", rows.head(1), {"encoder": "simplecnn"})
+    settled(tmp_path / "vicreg", {"objective": "vicreg", "epochs": 9})
+    settled(tmp_path / "none", {"objective": "vicreg", "epochs": 0})
+    runs = []
+    for name, vectors in (("vicreg", clear), ("none", noise)):
+        write_artifact(tmp_path / f"tuned-{name}", "finetune", rows.filter(~pl.col("test")))
+        settled(tmp_path / f"tuned-{name}", {"start": f"../{name}"}, name)
+        for use, scores in (("tuned-", head(rows, 0.6, seed=len(name))), ("", None)):
+            made = embedded(tmp_path / f"embed-{use}{name}", rows, vectors, scores)
+            record = read_record(made)
+            record.facts |= {"model": "abc", "encoder": "simplecnn"}
+            record.inputs = [{"path": f"../{use}{name}", "verb": "x", "digest": "d"}]
+            record.write(made)
+            more = {"probe": "linear,centroid"} if scores is None else {}
+            evaluate([made], tmp_path / f"scores-{use}{name}", projection_clips=0, circumstance_clips=0, **more)
+            runs.append(tmp_path / f"scores-{use}{name}")
+    outcome = compared(tmp_path / "out", runs, draws=500)
+    (row,) = results(tmp_path / "out")["pretraining"]
+    assert row["answer"] == "yes by a linear probe and by nearest centroid; not shown when fine-tuned"
+    assert [(use["use"], use["system"], use["comparisons"][0]["second"]) for use in row["uses"]] == [
+        ("fine-tuned", "embed-tuned-vicreg", "embed-tuned-none"),
+        ("linear probe", "embed-vicreg (linear)", "embed-none (linear)"),
+        ("nearest centroid", "embed-vicreg (nearest centroid)", "embed-none (nearest centroid)"),
+    ]
+    sentence = f"Did pretraining help simplecnn (vicreg)? Yes{row['answer'][3:]}."
+    assert sentence in outcome.text
+    page = (tmp_path / "out" / "table.md").read_text()
+    gap = row["uses"][1]["comparisons"][0]["difference"]
+    low, value, high = (f"{gap[end] * 100:+.1f}" for end in ("low", "value", "high"))
+    assert "## Did pretraining help simplecnn (vicreg)?" in page
+    assert f"| linear probe | embed-vicreg (linear) | 100.0 | {value} ({low} to {high}) | – |" in page
+
+
+def settled(folder: Path, settings: dict[str, Any], *inputs: str) -> None:
+    """Give a run its settings, and what it started from."""
+    record = read_record(folder)
+    assert record is not None
+    record.settings = settings
+    record.inputs = [{"path": f"../{name}", "verb": "x", "digest": "d"} for name in inputs]
+    record.write(folder)
+
+
 def test_names_join_folds_or_keep_systems_apart(runs: Path, tmp_path: Path):
     compared(tmp_path / "out", [runs / "bad-0", runs / "good-1"], name=["one", "one"], draws=200)
     (row,) = results(tmp_path / "out")["systems"]
@@ -99,7 +148,6 @@ def test_names_join_folds_or_keep_systems_apart(runs: Path, tmp_path: Path):
     [
         (("mel", "validation"), {}, IncompatibleError, "has test and .* has validation for --on"),
         (("mel", "two-classes"), {}, IncompatibleError, "for --classes; compare evaluations of the same part"),
-        (("bad-0", "bad-0"), {}, IncompatibleError, "bad, fold 0, answers clip .* in two inputs"),
         (("bad-0", "good-0"), {"name": ["x", "x"]}, IncompatibleError, "x, fold 0, answers clip .* in two inputs"),
         (("bad-0",), {"name": ["a", "b"]}, UsageError, "--name: 2 names for 1 inputs"),
         (("at-once",), {"name": ["a"]}, UsageError, r"holds several systems \(bad, good\)"),

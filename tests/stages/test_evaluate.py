@@ -163,6 +163,33 @@ def test_few_labels_are_the_same_few_as_a_training_run_had(tmp_path):
     evaluate([embedded(tmp_path / "a", rows, vectors)], tmp_path / "out", train_ids=[str(training)])
     told = json.loads(next((tmp_path / "out" / "models").iterdir()).read_text())["models"]
     assert [(model["fold"], model["clips"]) for model in told] == [(0, few.height)]
+    assert (told[0]["labels"], told[0]["train_ids"]) == (1.0, "../finetune")
+    record = read_record(training)
+    record.settings["train_fraction"] = 0.2
+    record.write(training)
+    evaluate([tmp_path / "a"], tmp_path / "fifth", train_ids=[str(training)])
+    assert json.loads(next((tmp_path / "fifth" / "models").iterdir()).read_text())["models"][0]["labels"] == 0.2
+
+
+def test_features_without_a_fold_may_leave_one_out_as_models_did(two, tmp_path):
+    rows, vectors = table()
+    evaluate([embedded(tmp_path / "model", rows, vectors, fold=1)], tmp_path / "of-a-fold", name=["x"])
+    evaluate(two[:1], tmp_path / "left-out", name=["x"], fold=1)
+    one, other = (pl.read_parquet(tmp_path / name / MANIFEST) for name in ("of-a-fold", "left-out"))
+    assert one.equals(other)
+    assert set(other["model_fold"]) == {1}
+    told = json.loads((tmp_path / "left-out" / "models" / "00-mel.json").read_text())["models"]
+    assert told[0]["clips"] == rows.filter(~pl.col("test") & (pl.col("fold") != 1)).height
+
+
+def test_a_fold_that_contradicts_a_model_is_refused(two, tmp_path):
+    rows, vectors = table()
+    with pytest.raises(IncompatibleError, match="--fold is 0, and its model held out fold 1"):
+        evaluate([embedded(tmp_path / "model", rows, vectors, fold=1)], tmp_path / "out", fold=0)
+    with pytest.raises(IncompatibleError, match="--fold is 0, and its model held out no fold"):
+        evaluate(two[1:], tmp_path / "out", fold=0)
+    with pytest.raises(IncompatibleError, match=r"has no fold 7 \(folds: 0, 1\)"):
+        evaluate(two[:1], tmp_path / "out", fold=7)
 
 
 def test_validation_clips_of_a_training_run_are_not_learned_from(tmp_path):
@@ -191,9 +218,9 @@ def test_a_head_that_learned_from_scored_origins_is_refused(tmp_path):
     assert "was pretrained, without labels, on 7 of the held-out clips" in metrics(tmp_path / "out")["notes"][-1]
     assert "finetune" in (tmp_path / "out" / "report.html").read_text()
     assert metrics(tmp_path / "out")["checked"] is True
-    for probe in (None, "linear"):
+    for probe in ([], ["linear"]):
         with pytest.raises(IncompatibleError, match="1 origins are both learned from and scored"):
-            evaluate([tmp_path / "e-leaking"], tmp_path / f"out-{probe}", probe=probe)
+            evaluate([tmp_path / "e-leaking"], tmp_path / f"out-{len(probe)}", probe=probe)
 
 
 def test_a_run_that_is_gone_leaves_the_check_undone_and_said(two, tmp_path):
@@ -267,7 +294,12 @@ def test_no_test_rows_say_what_to_run(tmp_path):
         ({"name": ["a"]}, "--name gives 1 names for 2 inputs"),
         ({"name": ["a", "a"]}, "both called 'a' and hold out no fold"),
         ({"baseline": "mle"}, "--baseline 'mle' is none of the systems: mel, vicreg"),
-        ({"name": ["a", "b"], "baseline": "c"}, "--baseline 'c' is none of --name"),
+        ({"name": ["a", "b"], "baseline": "c"}, "--baseline 'c' is none of the systems: a, b"),
+        (
+            {"name": ["a", "b"], "probe": "knn,centroid", "baseline": "a"},
+            "none of the systems: a (k-NN), a (nearest centroid), b (k-NN)",
+        ),
+        ({"probe": "knn,knn"}, "--probe names a classifier twice"),
         ({"classes": ["wren", "wren"]}, "names a class twice"),
     ],
 )
@@ -345,6 +377,32 @@ def test_each_probe_learns_clear_classes(two, tmp_path, probe):
     scores = [system["balanced_accuracy"]["value"] for system in metrics(tmp_path / "out")["systems"]]
     assert min(scores) > 0.6
     assert scores[0] == scores[1]  # the same vectors, heads set aside
+
+
+def test_each_of_several_probes_is_a_system_as_if_it_were_alone(two, tmp_path):
+    evaluate(two, tmp_path / "all", name=["mel", "VICReg"], probe=["linear", "knn", "centroid"],
+             baseline="mel (nearest centroid)", draws=200)  # fmt: skip
+    answers = pl.read_parquet(tmp_path / "all" / MANIFEST)
+    found = metrics(tmp_path / "all")
+    for probe, word in (("linear", "linear"), ("knn", "k-NN"), ("centroid", "nearest centroid")):
+        evaluate(two, tmp_path / probe, name=["mel", "VICReg"], probe=[probe], draws=200)
+        alone = pl.read_parquet(tmp_path / probe / MANIFEST)
+        for name in ("mel", "VICReg"):
+            mine = answers.filter(system=f"{name} ({word})").drop("system")
+            assert mine.equals(alone.filter(system=name).drop("system"))
+        told = json.loads((tmp_path / "all" / "models" / f"01-vicreg-{probe}.json").read_text())
+        assert (told["system"], told["models"][0]["kind"]) == (f"VICReg ({word})", probe)
+        one = next(system for system in found["systems"] if system["name"] == f"VICReg ({word})")
+        assert one["silhouette"] == metrics(tmp_path / probe)["systems"][1]["silhouette"]
+    assert [system["name"] for system in found["systems"]][:2] == ["mel (nearest centroid)", "mel (linear)"]
+
+
+def test_folds_of_one_name_are_one_system_a_probe(tmp_path):
+    rows, vectors = table()
+    inputs = [embedded(tmp_path / f"f{fold}", rows, vectors, fold=fold) for fold in range(2)]
+    evaluate(inputs, tmp_path / "out", name=["net"] * 2, probe="knn,linear", projection_clips=0)
+    found = {system["name"]: system["folds"]["fold"] for system in metrics(tmp_path / "out")["systems"]}
+    assert found == {"net (k-NN)": [0, 1], "net (linear)": [0, 1]}
 
 
 def test_an_embedding_that_knows_the_site_is_found_out(tmp_path):

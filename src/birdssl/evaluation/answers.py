@@ -9,7 +9,8 @@ import numpy.typing as npt
 import polars as pl
 
 from birdssl.errors import IncompatibleError
-from birdssl.evaluation.baseline import ProbeKind, fit_probe
+from birdssl.evaluation.baseline import fit_probe
+from birdssl.settings.names import ProbeName
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def head_answers(rows: pl.DataFrame, classes: Sequence[str], where: str) -> Answ
     return _best(scores, classes, {"by": "head", "classes": list(classes)}, where)
 
 
-def probe_answers(kind: ProbeKind, training: pl.DataFrame, rows: pl.DataFrame, seed: int, where: str) -> Answers:
+def probe_answers(kind: ProbeName, training: pl.DataFrame, rows: pl.DataFrame, seed: int, where: str) -> Answers:
     """Answers of a probe fitted on `training` (columns embedding, truth, origin) to `rows` (column embedding)."""
     if training.is_empty():
         raise IncompatibleError(

@@ -7,7 +7,7 @@ standardised with the mean and deviation of the training rows alone, and nothing
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from birdssl.errors import IncompatibleError
 from birdssl.evaluation.metrics import ClassList, Floats, balanced_accuracy, confusion
 from birdssl.seeds import derive
-
-ProbeKind = Literal["linear", "knn", "centroid"]
+from birdssl.settings.names import ProbeName
 
 # Strengths tried for the linear probe, weakest last. On mel statistics of ESC-50 (official fold 1) accuracy was
 # 26, 37, 39 and 38 %; on five classes of 1, 5 and 10 clips 0.1 was best, 0.01 and 1 up to 3 points behind it.
@@ -44,7 +43,7 @@ class Probe:
         facts: what was fitted and chosen, as JSON values: training clips, origins, strength and how it was chosen.
     """
 
-    kind: ProbeKind
+    kind: ProbeName
     classes: tuple[str, ...]
     facts: dict[str, Any]
     scaler: StandardScaler
@@ -95,7 +94,7 @@ def mel_statistics(spectrograms: npt.NDArray) -> npt.NDArray[np.float32]:
 
 
 def fit_probe(
-    kind: ProbeKind, embeddings: npt.NDArray, labels: Sequence[str], origins: Sequence[str], seed: int
+    kind: ProbeName, embeddings: npt.NDArray, labels: Sequence[str], origins: Sequence[str], seed: int
 ) -> Probe:
     """Fit a probe on training rows.
 

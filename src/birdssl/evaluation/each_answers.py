@@ -25,7 +25,6 @@ from birdssl.evaluation.baseline import (
     ITERATIONS,
     NEIGHBOURS,
     STRENGTHS,
-    ProbeKind,
     centroids,
     logistic,
 )
@@ -33,6 +32,7 @@ from birdssl.evaluation.metrics import Floats
 from birdssl.evaluation.ranking import Bools, Ranked, as_drawn
 from birdssl.evaluation.thresholds import DEFAULT_THRESHOLD, best_thresholds
 from birdssl.seeds import generator
+from birdssl.settings.names import ProbeName
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def head_each(
 
 
 def probe_each(
-    kind: ProbeKind, training: pl.DataFrame, rows: pl.DataFrame, classes: Sequence[str], seed: int, where: str
+    kind: ProbeName, training: pl.DataFrame, rows: pl.DataFrame, classes: Sequence[str], seed: int, where: str
 ) -> EachAnswers:
     """Answers of a probe fitted on `training` (columns embedding, truth, origin) to `rows` (column embedding).
 
@@ -121,7 +121,7 @@ def probe_each(
 class _Fitted:
     """A probe for each class, on vectors standardised by the training rows."""
 
-    def __init__(self, kind: ProbeKind, vectors: Floats, truth: Bools, strength: float, tolerance: float = 1e-4):
+    def __init__(self, kind: ProbeName, vectors: Floats, truth: Bools, strength: float, tolerance: float = 1e-4):
         self.scaler = StandardScaler().fit(vectors)
         points = self.scaler.transform(vectors)
         self.share = truth.mean(axis=0)
@@ -138,7 +138,7 @@ class _Fitted:
         return found
 
 
-def _fit(kind: ProbeKind, points: Floats, codes: npt.NDArray[np.int64], strength: float, tolerance: float) -> Any:
+def _fit(kind: ProbeName, points: Floats, codes: npt.NDArray[np.int64], strength: float, tolerance: float) -> Any:
     if kind == "linear":
         return logistic(strength, points, codes, tolerance)
     if kind == "knn":
@@ -155,7 +155,7 @@ def _inner_folds(training: pl.DataFrame, seed: int) -> npt.NDArray[np.int64] | N
 
 
 def _choose(
-    kind: ProbeKind, vectors: Floats, truth: Bools, folds: npt.NDArray[np.int64] | None
+    kind: ProbeName, vectors: Floats, truth: Bools, folds: npt.NDArray[np.int64] | None
 ) -> tuple[float, Floats | None]:
     """The strength with the best macro average precision over folds, ties to the stronger hold, and its scores there.
 

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from birdssl.evaluation.baseline import Probe, ProbeKind, fit_probe
+from birdssl.evaluation.baseline import Probe, fit_probe
 from birdssl.evaluation.fewshot import ANSWERS, CERTAINTY_DIGITS, FOLDS, QUERY
 from birdssl.evaluation.metrics import Floats, Ints
+from birdssl.settings.names import ProbeName
 
 # (places learned from, places asked about) to probabilities (asked, classes)
 Fit = Callable[[Ints, Ints], Floats]
@@ -60,7 +61,7 @@ def folds_answers(questions: Questions, features: str, classifier: str, fit: Fit
     return pl.concat(parts)
 
 
-def probe(kind: ProbeKind, vectors: npt.NDArray, questions: Questions, seed: int) -> Fit:
+def probe(kind: ProbeName, vectors: npt.NDArray, questions: Questions, seed: int) -> Fit:
     """A plain classifier on vectors (clips, features): each feature standardised by the clips learned from."""
 
     def fit(learned: Ints, asked: Ints) -> Floats:
@@ -70,7 +71,7 @@ def probe(kind: ProbeKind, vectors: npt.NDArray, questions: Questions, seed: int
     return fit
 
 
-def fitted_probe(kind: ProbeKind, vectors: npt.NDArray, questions: Questions, learned: Ints, seed: int) -> Probe:
+def fitted_probe(kind: ProbeName, vectors: npt.NDArray, questions: Questions, learned: Ints, seed: int) -> Probe:
     """A plain classifier fitted to the clips numbered `learned`."""
     origins = questions.clips["origin"].gather(learned).to_list()
     return fit_probe(kind, vectors[learned], questions.truths(learned), origins, seed)

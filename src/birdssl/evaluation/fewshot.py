@@ -20,6 +20,7 @@ from scipy import stats
 
 from birdssl.evaluation.intervals import Interval
 from birdssl.evaluation.metrics import Floats
+from birdssl.settings.names import PROBES
 
 QUERY, FOLDS = "query", "folds"  # parts: answers to queries; answers inside the support, each fold by the others
 PRETRAINED, RANDOM, MEL = "pretrained", "random", "mel"
@@ -27,8 +28,7 @@ WITH_MEL = "+mel"
 FINETUNE, CHOSEN = "finetune", "chosen"
 FEATURES = (PRETRAINED, PRETRAINED + WITH_MEL, RANDOM, RANDOM + WITH_MEL, MEL)  # in a table's order
 CLASSIFIERS = (CHOSEN, FINETUNE, "linear", "knn", "centroid")
-WORDS = {CHOSEN: "chosen on the support set", FINETUNE: "fine-tuned", "linear": "linear", "knn": "k-NN",
-         "centroid": "nearest centroid"}  # fmt: skip
+WORDS = {CHOSEN: "chosen on the support set", FINETUNE: "fine-tuned", **PROBES}
 AND = " and "  # between the methods that share a control, where nothing shorter names it
 Shares = Mapping[str, Sequence[str]]  # the name of a control to the methods that share it
 NOBODY: Shares = {}

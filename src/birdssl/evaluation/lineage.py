@@ -1,5 +1,7 @@
 """Where embeddings come from: the fold that their model held out, the clips it learned from, and all earlier stages."""
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,10 @@ RANDOM, IMAGENET, PUBLISHED, PRETRAINED, PLAIN, UNKNOWN = (
     "random", "imagenet", "published", "pretrained", "plain", "unknown",
 )  # fmt: skip
 TRAINS = ("pretrain", FINETUNE, FEWSHOT)
+HEADS_LAYER = "penultimate"
+SUPERVISED = "other labels"  # stands for an objective where a network learned other labels first
+# settings in which runs of one pretraining may differ: its folds and repeats, and how the machine computed
+ASIDE = ("fold", "seed", "precision", "threads", "memory_budget", "start", "weights")
 
 
 def run_folder(folder: Path) -> Path:
@@ -80,10 +86,12 @@ def taught_by(run: Artifact) -> pl.DataFrame:
 
 
 def start_of(artifact: Artifact) -> dict[str, Any]:
-    """What the network behind embeddings started from: `way`, its `encoder`, and whether it was then fine-tuned.
+    """What the network behind embeddings started from: `way`, its `encoder`, and whether it was then `tuned`.
 
-    A network that was pretrained for no epoch is a random start. `way` is UNKNOWN where the run isn't there any more.
-    `objective` stands there where it was pretrained, `labels` there where it was taught a share of them only.
+    A network that was pretrained for no epoch is the start that it had: random, or published weights. `way` is UNKNOWN
+    where the run isn't there any more. `labels` stands there where it was taught a share of them only, and `layer`
+    where the embeddings are of a layer before a head that learned. Of a pretrained one, `objective` is what it learned
+    by (SUPERVISED for a classifier of other classes) and `pretraining` a digest of how, the same in all folds.
     """
     encoder = artifact.facts.get("encoder")
     if not artifact.facts.get("model"):
@@ -94,14 +102,29 @@ def start_of(artifact: Artifact) -> dict[str, Any]:
     found = {"encoder": encoder, "tuned": run.verb == FINETUNE and not run.settings.get("freeze")}
     if (share := run.settings.get("train_fraction", 1.0)) < 1:
         found["labels"] = share
+    if artifact.facts.get("layer") == HEADS_LAYER:
+        found["layer"] = HEADS_LAYER
     start = str(run.settings.get("start") or PRETRAINED)
     if start in (RANDOM, IMAGENET, PUBLISHED):
         return {"way": start, **found}
-    *later, first = training_runs(run.path)
-    untrained = first.verb == "pretrain" and first.settings.get("epochs") == 0
-    untrained = untrained and first.settings.get("weights") is None and len(later) <= 1
-    return {"way": RANDOM, **found} if untrained else {
-        "way": PRETRAINED, "objective": first.facts.get("objective"), **found}  # fmt: skip
+    runs = list(training_runs(run.path))
+    *later, first = runs
+    if first.verb == "pretrain" and first.settings.get("epochs") == 0 and len(later) <= 1:
+        return {"way": RANDOM if first.settings.get("weights") is None else PUBLISHED, **found}
+    own = run.settings.get("start") in (None, "pretrain")  # pretrain, and few-shot that pretrains
+    return {"way": PRETRAINED, **found, **_pretraining(runs if own else runs[1:])}
+
+
+def _pretraining(runs: Sequence[Artifact]) -> dict[str, Any]:
+    """`objective` and `pretraining` of the run that a network was tuned from; None where it isn't there any more."""
+    if not runs:
+        return {"objective": None, "pretraining": None}
+    settings = {name: value for name, value in runs[0].settings.items() if name not in ASIDE}
+    published = runs[0].settings.get("weights") is not None
+    text = json.dumps([settings, published, len(runs[0].record.inputs)], sort_keys=True)  # more folders: another pool
+    digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+    objective = runs[0].facts.get("objective") or settings.get("objective")
+    return {"objective": SUPERVISED if runs[0].verb == FINETUNE else objective, "pretraining": digest}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from birdssl.evaluation.fold_tests import ALPHA
+from birdssl.evaluation.starts import columns, deciding
+from birdssl.evaluation.summary import in_short
 
 NONE = "–"
 
@@ -188,4 +190,7 @@ WORDS = {
     "shown": _shown,
     "projected": _projected,
     "at": _at,
+    "deciding": deciding,
+    "columns": columns,
+    "in_short": in_short,
 }

@@ -5,6 +5,8 @@ from typing import Any
 
 import polars as pl
 
+from birdssl.evaluation.starts import OVER, deciding
+
 
 def report_tables(results: Mapping[str, Any]) -> dict[str, pl.DataFrame]:
     """Tables by name: study, scores, folds, differences, pretraining, recall, confusion, reliability, circumstances,
@@ -17,7 +19,7 @@ def report_tables(results: Mapping[str, Any]) -> dict[str, pl.DataFrame]:
         "folds": [{"system": system["name"], "fold": fold, "balanced_accuracy": value} for system in systems
                   for fold, value in zip(system["folds"]["fold"], system["folds"]["balanced_accuracy"], strict=True)],
         "differences": [_difference(pair) for pair in results["comparisons"]],
-        "pretraining": [{"system": row["system"], "answer": row["answer"]} for row in results["pretraining"]],
+        "pretraining": [_use(row, use) for row in results["pretraining"] for use in row["uses"]],
         "recall": [{"system": system["name"], **_value(row, ("class", "clips", "origins"))} for system in systems
                    for row in system["recall"]],
         "confusion": [row for system in systems for row in _confusion(system)],
@@ -39,6 +41,16 @@ def _value(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: row.get(name) for name in (*names, "value", "low", "high")} | {
         "why": row.get("why") or row.get("why_no_interval")
     }
+
+
+def _use(row: Mapping[str, Any], use: Mapping[str, Any]) -> dict[str, Any]:
+    """One use of a pretrained encoder beside the best of each kind of control."""
+    found = {"encoder": row["name"], **{name: use[name] for name in ("use", "system", "score", "answer")}}
+    for kind in OVER:
+        gap = (deciding(use, kind) or {}).get("difference") or {}
+        found |= {f"over_{kind}{end}": gap.get(name) for name, end in
+                  (("value", ""), ("low", "_low"), ("high", "_high"))}  # fmt: skip
+    return found
 
 
 def _scores(system: Mapping[str, Any]) -> dict[str, Any]:

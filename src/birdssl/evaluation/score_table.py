@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from birdssl.evaluation.starts import columns, deciding
 from birdssl.evaluation.summary import headline_table, in_short
 
 SCORE = "balanced accuracy"
@@ -36,8 +37,12 @@ def markdown(results: Mapping[str, Any], title: str) -> str:
         lines += ["", "## Differences", "", *_table(heads, [_pair(item) for item in results["comparisons"]]), ""]
         lines += [f"- {sentence}" for sentence in verdicts(results)]
     for row in results["pretraining"]:
-        lines += ["", f"## Did pretraining help {row['system']}?", "", f"{row['answer'].capitalize()}.", ""]
-        lines += [f"- {sentence}." for sentence in row["words"]]
+        answer = f"{row['answer'][:1].upper()}{row['answer'][1:]}. {row['caution']}".rstrip()
+        lines += ["", f"## Did pretraining help {row['name']}?", "", answer, ""]
+        over = columns(row)
+        lines += [*_table(("use", "system", SCORE, *(f"over {words}" for words in over.values())),
+                          [_use(use, over) for use in row["uses"]]), ""]  # fmt: skip
+        lines += [f"- {sentence}." for use in row["uses"] for sentence in use["words"]]
     if results["notes"]:
         lines += ["", "## Notes", "", *(f"- {note}" for note in results["notes"])]
     return "\n".join(lines) + "\n"
@@ -139,6 +144,19 @@ def _pair(item: Mapping[str, Any]) -> Sequence[str]:
     ps = [NONE if test[key] is None else f"{test[key]:.3f}" for key in ("p", "p_corrected", "p_adjusted")]
     effect = NONE if test["effect"] is None else f"{test['effect']:.2f}"
     return name, _points(gap["value"]), span, _points(test["difference"]), t, *ps, effect
+
+
+def _use(row: Mapping[str, Any], kinds: Iterable[str]) -> Sequence[str]:
+    gaps = [_gap(deciding(row, kind)) for kind in kinds]
+    return row["use"], row["system"], f"{row['score'] * 100:.1f}", *gaps
+
+
+def _gap(item: Mapping[str, Any] | None) -> str:
+    gap = item and item["difference"]
+    if gap is None:
+        return NONE
+    span = "no interval" if gap["low"] is None else f"{_points(gap['low'])} to {_points(gap['high'])}"
+    return f"{_points(gap['value'])} ({span})"
 
 
 def _points(share: float) -> str:

@@ -31,9 +31,9 @@ def headline(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def in_short(results: Mapping[str, Any]) -> list[str]:
-    """Whether pretraining helped each system, a sentence each."""
+    """Whether pretraining helped each encoder, a sentence or two each."""
     return [
-        f"Did pretraining help {row['system']}? {row['answer'][:1].upper()}{row['answer'][1:]}."
+        f"Did pretraining help {row['name']}? {row['answer'][:1].upper()}{row['answer'][1:]}. {row['caution']}".rstrip()
         for row in results["pretraining"]
     ]
 

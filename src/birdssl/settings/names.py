@@ -1,4 +1,4 @@
-"""Names of encoders and objectives, known without building any (so that `--help` and usage errors need no torch).
+"""Names of encoders, objectives and probes, known without building any (`--help` and usage errors need no torch).
 
 A test holds these equal to the keys of `birdssl.models.registry.ENCODERS` and `birdssl.training.methods.METHODS`, and
 what is said of them here to what they say themselves.
@@ -35,9 +35,12 @@ ObjectiveName = Literal[
 PresetName = Literal["p2", "clar", "mtslvr", "exact", "byol-a", "speech", "quick"]
 ViewsName = Literal["stored", "crops", "clar", "mt-slvr", "byol-a", "one"]
 InputName = Literal["picture", "spectra", "waveform"]
+ProbeName = Literal["linear", "knn", "centroid"]
 
 ENCODER_NAMES: tuple[str, ...] = get_args(EncoderName)
 OBJECTIVE_NAMES: tuple[str, ...] = get_args(ObjectiveName)
+# classifiers on fixed vectors, as tables call them
+PROBES: dict[str, str] = {"linear": "linear", "knn": "k-NN", "centroid": "nearest centroid"}
 
 # what each encoder takes, and the frontend it is given where nothing else is said (docs/papers.md)
 ENCODER_INPUT: dict[str, InputName] = {

@@ -73,7 +73,8 @@ class ScoredRuns:
         told = self.scores.told()
         results["pretraining"] = did_it_help(answers, starts_of(told), classes, doubt)
         results["notes"] += [*seen_notes(told), *shared_notes(told), *unchecked_notes(told)]
-        if (count := len(results["comparisons"])) > 1:
+        beside = [item for row in results["pretraining"] for use in row["uses"] for item in use["comparisons"]]
+        if (count := len(results["comparisons"]) + len(beside)) > 1:
             results["notes"].append(
                 f"Each of the {count} intervals over recordings stands alone: of so many, one may miss zero by luck; "
                 "tests over folds are adjusted for their number."

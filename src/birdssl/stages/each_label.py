@@ -1,6 +1,7 @@
 """Whether an evaluation tells each class by itself, and who can't read one that does."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from birdssl.artifacts.artifact import Artifact
 from birdssl.errors import IncompatibleError, UsageError
@@ -14,7 +15,7 @@ def tells_each(inputs: Sequence[Artifact], settings: EvaluateSettings) -> bool:
 
     Raises UsageError and IncompatibleError for what contradicts it.
     """
-    heads = {} if settings.probe is not None else {
+    heads: dict[str, Path] = {} if settings.probe else {
         artifact.facts.get("scores", "softmax"): artifact.path
         for artifact in inputs if "scores" in artifact.scan().collect_schema()
     }  # fmt: skip

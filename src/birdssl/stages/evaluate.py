@@ -8,7 +8,6 @@ OUT/models/            how each input's answers came about
 """
 
 import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +31,6 @@ from birdssl.evaluation.each_page import draw_each, render_each_page
 from birdssl.evaluation.each_summary import each_table, headline_each
 from birdssl.evaluation.lineage import (
     learned_from,
-    lineage,
     model_fold,
     model_run,
     run_fold,
@@ -46,9 +44,11 @@ from birdssl.evaluation.scoring import Doubt, score
 from birdssl.evaluation.starts import did_it_help, starts_of
 from birdssl.evaluation.summary import headline, headline_table, left_out_in_all, seen_notes, shared_notes
 from birdssl.settings.evaluate import EvaluateSettings
+from birdssl.settings.names import ProbeName
 from birdssl.stages.contract import Result, Source, Stage, Unit, relative
 from birdssl.stages.each_label import EACH, tells_each
 from birdssl.stages.portraits import NEEDED, Portraits, columns_of
+from birdssl.stages.repeat import how_to_repeat
 
 KEPT = ("id", "recording", "origin", "channel", "start", "seconds", "site", "recorder", "time", "utc_offset", "fold")
 ASKED: dict[str, Any] = {
@@ -73,6 +73,21 @@ EACH_SCHEMA: dict[str, Any] = {  # where each class is told by itself
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """What one probe learns from.
+
+    Attributes:
+        fold: left out.
+        ids: of the clips; None for all that may be learned from.
+        told: of the training run that had them: the share of labels that it drew, and where it is.
+    """
+
+    fold: int | None
+    ids: frozenset[str] | None = None
+    told: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Entry:
     """One input: whose answers it holds, and how they are to be made.
 
@@ -81,20 +96,22 @@ class Entry:
         system: name of the system that it belongs to.
         path: its directory.
         fold: held out by the model that made the embeddings; None where there is none.
+        probe: which classifier answers, where the model's own head doesn't.
         classes: of the model's head; empty for a probe.
-        teachers: (fold, ids of training clips) for each probe; (fold, None) for all that may be learned from.
+        teachers: of each of its probes; of a head one that tells its fold alone.
     """
 
     number: int
     system: str
     path: Path
     fold: int | None
+    probe: ProbeName
     classes: tuple[str, ...]
-    teachers: tuple[tuple[int | None, frozenset[str] | None], ...]
+    teachers: tuple[Teacher, ...]
 
 
 class Evaluate(Stage[EvaluateSettings]):
-    """A unit is one input: the answers of its models. Everything else is made from all answers at the end."""
+    """A unit is the answers of one input by one kind of classifier; all else is made from all answers at the end."""
 
     verb: ClassVar[str] = "evaluate"
     accepts: ClassVar[tuple[str, ...]] = ("embed",)
@@ -117,17 +134,18 @@ class Evaluate(Stage[EvaluateSettings]):
         return super().sources() + runs
 
     def plan(self) -> list[Unit]:
-        """One unit an input; fails early when names, folds or classes don't fit together."""
+        """One unit an input and kind of classifier; fails early when names, folds or classes don't fit together."""
         inputs, runs = self.artifacts(), self._training_runs()
         names = self._names(inputs)
-        entries = [self._entry(number, names[number], artifact, runs) for number, artifact in enumerate(inputs)]
+        entries = [self._entry(number, names[number], artifact, probe, runs)
+                   for number, artifact in enumerate(inputs) for probe in self.settings.probes]  # fmt: skip
         _refuse_twins(entries)
         self.classes = class_list(self._known(entries, inputs), self.settings.classes)
         digests = " ".join(run.digest for run in runs)
         return [
-            Unit(f"{entry.number:02d}-{artifact.path.resolve().name}", f"{artifact.digest} {digests}".strip(), entry,
-                 artifact.counts.get("rows", 0) * 100)
-            for entry, artifact in zip(entries, inputs, strict=True)
+            Unit(self._key(entry), f"{inputs[entry.number].digest} {digests}".strip(), entry,
+                 inputs[entry.number].counts.get("rows", 0) * 100)
+            for entry in entries
         ]  # fmt: skip
 
     def work(self, unit: Unit) -> Result:
@@ -137,13 +155,14 @@ class Evaluate(Stage[EvaluateSettings]):
         table = artifact.scan().select(NEEDED).collect()
         parts, told, run = [], [], model_run(artifact)
         with threadpool_limits(1):
-            for fold, ids in entry.teachers:
-                training = None if entry.classes else self._training(table, entry, fold, ids)
+            for teacher in entry.teachers:
+                fold = teacher.fold
+                training = None if entry.classes else self._training(table, entry, teacher)
                 rows, left_out, shared = self._scored(table, fold, entry, _origins_learned(artifact, run, training))
                 answers = self._answer(artifact, training, rows, entry)
                 checks = {"checked": run is not None or not artifact.facts.get("model"), "shared": shared,
                           "seen_unlabelled": seen_unlabelled(run, rows["id"].to_list())}  # fmt: skip
-                told.append({"fold": fold, "left_out": left_out, **checks, **answers.facts})
+                told.append({"fold": fold, "left_out": left_out, **checks, **answers.facts, **(teacher.told or {})})
                 parts.append(_as_rows(rows, answers, entry, fold))
         made = {"system": entry.system, "start": start_of(artifact), "models": told}
         write_json(self.out / "models" / f"{unit.key}.json", made)
@@ -190,7 +209,7 @@ class Evaluate(Stage[EvaluateSettings]):
                 part.write_bytes(data)
         write_json(self.out / "metrics.json", results)
         render = render_each_page if self.each else render_page
-        write_text(self.out / "report.html", render(results, pictures, self._repeat()))
+        write_text(self.out / "report.html", render(results, pictures, how_to_repeat(self)))
         return headline_each(results) if self.each else headline(results)
 
     def report(self, summary: dict[str, Any]) -> str:
@@ -203,42 +222,71 @@ class Evaluate(Stage[EvaluateSettings]):
         names = self.settings.name or [artifact.path.resolve().name for artifact in inputs]
         if len(names) != len(inputs):
             raise UsageError(f"--name gives {len(names)} names for {len(inputs)} inputs; give one for each, in order")
-        if self.settings.baseline is not None and self.settings.baseline not in names:
-            raise UsageError(f"--baseline {self.settings.baseline!r} is none of the systems: {', '.join(names)}")
+        known = self.settings.systems(names)
+        if self.settings.baseline is not None and self.settings.baseline not in known:
+            raise UsageError(f"--baseline {self.settings.baseline!r} is none of the systems: {', '.join(known)}")
         return names
+
+    def _key(self, entry: Entry) -> str:
+        key = f"{entry.number:02d}-{entry.path.resolve().name}"
+        return f"{key}-{entry.probe}" if len(self.settings.probe) > 1 else key
 
     def _training_runs(self) -> list[Artifact]:
         return [open_artifact(Path(path), ("finetune",)) for path in self.settings.train_ids]
 
-    def _entry(self, number: int, name: str, artifact: Artifact, runs: Sequence[Artifact]) -> Entry:
-        fold = model_fold(artifact)
+    def _entry(
+        self, number: int, name: str, artifact: Artifact, probe: ProbeName | None, runs: Sequence[Artifact]
+    ) -> Entry:
         # The clips' own stages pass a class list on as well; only scores tell of a head.
-        head = self.settings.probe is None and "scores" in artifact.scan().collect_schema()
+        head = probe is None and "scores" in artifact.scan().collect_schema()
         classes = tuple(artifact.facts.get("classes") or ()) if head else ()
+        fold = self._fold(artifact, head)
         if classes:
             if self.settings.on == "validation" and fold is None:
                 raise IncompatibleError(
                     f"{artifact.path}: its model held out no fold, so it has no validation clips; score --on test"
                 )
-            teachers: list[tuple[int | None, frozenset[str] | None]] = [(fold, None)]
+            teachers = [Teacher(fold)]
         elif runs:
             fitting = [run for run in runs if fold is None or run_fold(run) in (fold, None)]
             if not fitting:
                 raise IncompatibleError(
                     f"{artifact.path} is of fold {fold}; none of --train-ids is of that fold: add the run that is"
                 )
-            teachers = [(run_fold(run), frozenset(learned_from(run)["id"])) for run in fitting]
+            teachers = [Teacher(run_fold(run), frozenset(learned_from(run)["id"]), self._told_of(run))
+                        for run in fitting]  # fmt: skip
         elif self.settings.on == "validation" and fold is None:
-            folds = artifact.scan().select(pl.col("fold").drop_nulls().unique().sort()).collect()["fold"].to_list()
+            folds = _folds(artifact)
             if not folds:
                 raise NoInputError(
                     f"{artifact.path} has no folds, so no validation clips; make them with `birdssl split` before "
                     "embedding, or score --on test"
                 )
-            teachers = [(number, None) for number in folds]
+            teachers = [Teacher(number) for number in folds]
         else:
-            teachers = [(fold, None)]
-        return Entry(number, name, artifact.path, fold, classes, tuple(teachers))
+            teachers = [Teacher(fold)]
+        system = self.settings.system(name, probe)
+        return Entry(number, system, artifact.path, fold, probe or "linear", classes, tuple(teachers))
+
+    def _fold(self, artifact: Artifact, head: bool) -> int | None:
+        """The fold that the model behind embeddings held out, or the one that --fold says is left out."""
+        own, asked = model_fold(artifact), self.settings.fold
+        if asked is None or own == asked:
+            return own
+        if own is not None or head:
+            held = "no fold" if own is None else f"fold {own}"
+            raise IncompatibleError(
+                f"{artifact.path}: --fold is {asked}, and its model held out {held}; leave --fold out, or give "
+                f"embeddings by a model of fold {asked}, or of none and without a head"
+            )
+        if asked not in (folds := _folds(artifact)):
+            known = ", ".join(map(str, folds)) or "none"
+            raise IncompatibleError(f"{artifact.path} has no fold {asked} (folds: {known}); see `birdssl split`")
+        return asked
+
+    def _told_of(self, run: Artifact) -> dict[str, Any]:
+        """What is told of a training run whose clips a probe learns from."""
+        return {"labels": run.settings.get("train_fraction", 1.0), "train_ids": relative(run.path, self.out)}
 
     def _known(self, entries: Sequence[Entry], inputs: Sequence[Artifact]) -> list[str]:
         """Classes of the heads in their order; without any head, the labels that may be learned from."""
@@ -276,12 +324,10 @@ class Evaluate(Stage[EvaluateSettings]):
             )
         return apart, left_out | twins, shared
 
-    def _training(
-        self, table: pl.DataFrame, entry: Entry, fold: int | None, ids: frozenset[str] | None
-    ) -> pl.DataFrame:
+    def _training(self, table: pl.DataFrame, entry: Entry, teacher: Teacher) -> pl.DataFrame:
         """Rows that a probe learns from, with their truth."""
         where = str(entry.path)
-        rows = selection.learnable(table, fold, ids, where)
+        rows = selection.learnable(table, teacher.fold, teacher.ids, where)
         if self.each:
             return selection.each_label(rows, self.classes.scored)[0]
         rows, _ = selection.single_label(rows, where, self.settings.several_labels == "leave-out")
@@ -299,29 +345,21 @@ class Evaluate(Stage[EvaluateSettings]):
             return head_answers(found, entry.classes, where)
         vectors = columns_of(artifact, [*training["id"].to_list(), *ids], "embedding")
         examples = vectors.head(training.height).with_columns(training["truth"], training["origin"])
-        kind = self.settings.probe or "linear"
         if self.each:
             examples = examples.with_columns(training["labels"])
-            return probe_each(kind, examples, vectors.tail(len(ids)), wanted, self.settings.seed, where)
-        return probe_answers(kind, examples, vectors.tail(len(ids)), self.settings.seed, where)
+            return probe_each(entry.probe, examples, vectors.tail(len(ids)), wanted, self.settings.seed, where)
+        return probe_answers(entry.probe, examples, vectors.tail(len(ids)), self.settings.seed, where)
 
-    def _repeat(self) -> dict[str, Any]:
-        """The command line that repeats the report, with paths as seen from the folder that holds OUT."""
-        parts = [relative(path, self.out.parent) for path in self.inputs]
-        for name, field in type(self.settings).model_fields.items():
-            value = getattr(self.settings, name)
-            if value != field.default:
-                words = [relative(Path(path), self.out.parent) for path in value] if name == "train_ids" else value
-                text = ",".join(words) if isinstance(words, list) else str(words)
-                parts += [self.settings.flag(name), text]
-        return {"command": " ".join(["birdssl evaluate", *(shlex.quote(part) for part in parts), "-o again"]),
-                "inputs": lineage(self.inputs, self.out.parent)}  # fmt: skip
+
+def _folds(artifact: Artifact) -> list[int]:
+    """The folds that clips behind embeddings lie in."""
+    return artifact.scan().select(pl.col("fold").drop_nulls().unique().sort()).collect()["fold"].to_list()
 
 
 def _refuse_twins(entries: Sequence[Entry]) -> None:
     seen: dict[tuple[str, int | None], Path] = {}
     for entry in entries:
-        for fold, _ in entry.teachers:
+        for fold in (teacher.fold for teacher in entry.teachers):
             if (entry.system, fold) in seen:
                 held = "no fold" if fold is None else f"fold {fold}"
                 raise UsageError(

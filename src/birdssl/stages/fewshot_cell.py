@@ -17,7 +17,7 @@ from birdssl.artifacts.episodes import Episode, Group, support_folds
 from birdssl.artifacts.published import published_weights
 from birdssl.audio.device.spectra import Spectra
 from birdssl.errors import BirdsslError
-from birdssl.evaluation.baseline import ProbeKind, as_layer
+from birdssl.evaluation.baseline import as_layer
 from birdssl.evaluation.episode_answers import Fit, Questions, answer, best_of, fitted_probe, folds_answers, probe
 from birdssl.evaluation.fewshot import ANSWERS, FINETUNE, MEL, PRETRAINED, RANDOM, WITH_MEL
 from birdssl.models.encoder import Encoder
@@ -27,6 +27,7 @@ from birdssl.models.published import load_published
 from birdssl.models.registry import build_encoder
 from birdssl.seeds import derive
 from birdssl.settings.fewshot import NONE, PRETRAIN, PUBLISHED, FewshotSettings
+from birdssl.settings.names import ProbeName
 from birdssl.stages.frontends import input_options
 from birdssl.stages.training import encoder_options, training_plan
 from birdssl.training.fewshot import Tuning, embed, finetuned, probabilities
@@ -113,7 +114,7 @@ class CellWork:
             task = finetuned(encoder, self.inputs, places, targets, classes, rate, tuning, self.session.fabric)
             assert isinstance(task.network, Classifier)
             return task.network.encoder, task.network.head
-        probed: ProbeKind = "linear" if kind == "linear" else "centroid"
+        probed: ProbeName = "linear" if kind == "linear" else "centroid"
         seed = self._probe_seed(questions)
         with threadpool_limits(1):
             weights, bias = as_layer(fitted_probe(probed, self.vectors[PRETRAINED], questions, questions.support, seed))

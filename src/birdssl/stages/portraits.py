@@ -14,7 +14,7 @@ from birdssl.evaluation.answers import how_in_words
 from birdssl.evaluation.calibration import Reliability, reliability
 from birdssl.evaluation.circumstances import SPECIES, circumstance_notes, circumstances
 from birdssl.evaluation.lineage import best_on_validation
-from birdssl.evaluation.metrics import ClassList, silhouette
+from birdssl.evaluation.metrics import ClassList, Silhouette, silhouette
 from birdssl.evaluation.projection import Projection, project
 from birdssl.evaluation.scoring import Doubt
 from birdssl.settings.portraits import PortraitSettings
@@ -38,6 +38,15 @@ class Shown:
     view: Projection | None
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What an embedding itself shows, whatever classifier answers on it."""
+
+    silhouette: Silhouette
+    view: Projection | None
+    circumstances: list[dict[str, Any]]
+
+
 class Portraits:
     """Draws systems; `shown` then has the model of each that was looked at, by the system's name."""
 
@@ -45,6 +54,7 @@ class Portraits:
         """`inputs` are OUT of embed; answers name them by their number. `on` is the part that was scored."""
         self.classes, self.inputs, self.settings, self.on = classes, inputs, settings, on
         self.shown: dict[str, Shown] = {}
+        self._measured: dict[tuple[int, int | None], Measured] = {}  # by input and fold
 
     def draw(self, results: dict[str, Any], answers: pl.DataFrame, told: Sequence[Any]) -> dict[str, bytes]:
         """All pictures by their paths; tells `results` of silhouettes, projections and the pictures' paths."""
@@ -55,8 +65,10 @@ class Portraits:
             sure = reliability(rows["score"].clip(0, 1), rows["truth"] == rows["predicted"])
             system["reliability"] = _plain(sure)
             system["how"] = how_in_words(told, system["name"])
+            known = len(self._measured)
             view, truth = self._look(system, rows)
-            results["notes"] += circumstance_notes(system["name"], system["circumstances"])
+            if len(self._measured) > known:  # an embedding that several classifiers answer on is told of once
+                results["notes"] += circumstance_notes(system["name"], system["circumstances"])
             for kind, drawing in album.portraits(system, view, truth, sure).items():
                 stem = f"{album.FOLDER}/{album.slug(system['name'], number)}-{kind}"
                 system["figures"][kind] = f"{stem}.png"
@@ -68,18 +80,24 @@ class Portraits:
         places = rows["input"].unique().sort().to_list()
         place, chosen = best_on_validation([open_artifact(self.inputs[each]) for each in places])
         rows = rows.filter(pl.col("input") == places[place]).unique("id").sort("id")
-        artifact = open_artifact(self.inputs[places[place]])
-        vectors = columns_of(artifact, rows["id"].to_list(), "embedding")["embedding"].to_numpy()
-        truth = self.classes.truth(rows["truth"])
-        system["silhouette"] = vars(silhouette(vectors, truth, self.settings.seed))
-        wanted = self.settings.projection_clips
-        view = project(vectors, truth, self.settings.seed, wanted) if wanted else None
-        system["projection"] = _view(view, rows, chosen)
+        fold = None if rows["model_fold"][0] is None else int(rows["model_fold"][0])
+        key = (places[place], fold)
+        if key not in self._measured:
+            self._measured[key] = self._measure(open_artifact(self.inputs[places[place]]), rows, fold)
+        found = self._measured[key]
+        system["silhouette"] = vars(found.silhouette)
+        system["projection"] = _view(found.view, rows, chosen)
         system["figures"] = {"projection": None}
-        fold = rows["model_fold"][0]
-        system["circumstances"] = self._circumstances(artifact, None if fold is None else int(fold))
-        self.shown[system["name"]] = Shown(places[place], rows, view)
-        return view, truth
+        system["circumstances"] = found.circumstances
+        self.shown[system["name"]] = Shown(places[place], rows, found.view)
+        return found.view, self.classes.truth(rows["truth"])
+
+    def _measure(self, artifact: Artifact, rows: pl.DataFrame, fold: int | None) -> Measured:
+        """One input's embeddings of the clips in `rows`, of the model that held `fold` out."""
+        vectors = columns_of(artifact, rows["id"].to_list(), "embedding")["embedding"].to_numpy()
+        truth, seed, wanted = self.classes.truth(rows["truth"]), self.settings.seed, self.settings.projection_clips
+        view = project(vectors, truth, seed, wanted) if wanted else None
+        return Measured(silhouette(vectors, truth, seed), view, self._circumstances(artifact, fold))
 
     def _circumstances(self, artifact: Artifact, fold: int | None) -> list[dict[str, Any]]:
         """How well the embeddings of one input tell site, recorder and hour, next to species."""

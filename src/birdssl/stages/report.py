@@ -7,9 +7,7 @@ OUT/tables/            its numbers as CSV and JSON, the study's table as LaTeX
 OUT/metrics.json       every number of the page
 """
 
-import shlex
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
@@ -21,7 +19,7 @@ from birdssl.artifacts.atomic import atomic_path, write_json, write_text
 from birdssl.errors import UsageError
 from birdssl.evaluation import album, study_figures
 from birdssl.evaluation.curves import PRETRAIN, Curve, curve_table, curves_behind, health_rows
-from birdssl.evaluation.lineage import FINETUNE, lineage, model_run
+from birdssl.evaluation.lineage import FINETUNE, model_run
 from birdssl.evaluation.report_page import ClipMap, render_report
 from birdssl.evaluation.report_tables import report_tables
 from birdssl.evaluation.scoring import Doubt, score
@@ -30,10 +28,11 @@ from birdssl.evaluation.study import names_needed, study_latex, study_rows
 from birdssl.evaluation.summary import headline, headline_table, left_out_in_all, seen_notes, shared_notes
 from birdssl.settings.report import ReportSettings
 from birdssl.stages.clip_map import clip_map, read_groups
-from birdssl.stages.contract import Result, Stage, Unit, relative
+from birdssl.stages.contract import Result, Stage, Unit
 from birdssl.stages.evaluate import SCHEMA
 from birdssl.stages.joined_scores import Entry, JoinedScores, once
 from birdssl.stages.portraits import Portraits
+from birdssl.stages.repeat import how_to_repeat
 
 TABLES = "tables"
 EVALUATE = "evaluate"
@@ -108,7 +107,7 @@ class Report(Stage[ReportSettings]):
                 part.write_bytes(data)
         self._write_tables(results, curves, plane)
         write_json(self.out / "metrics.json", results)
-        write_text(self.out / "report.html", render_report(results, pictures, self._repeat(), plane))
+        write_text(self.out / "report.html", render_report(results, pictures, how_to_repeat(self), plane))
         return headline(results) | {"heard": len(plane.sounds) if plane else 0}
 
     def _results(self, answers: pl.DataFrame) -> dict[str, Any]:
@@ -193,17 +192,6 @@ class Report(Stage[ReportSettings]):
             write_text(self.out / TABLES / f"{name}.csv", frame.write_csv())
             write_json(self.out / TABLES / f"{name}.json", frame.to_dicts())
         write_text(self.out / TABLES / "study.tex", study_latex(results["study"]["rows"]))
-
-    def _repeat(self) -> dict[str, Any]:
-        """The command line that repeats the page, with paths as seen from the folder that holds OUT."""
-        parts = [relative(path, self.out.parent) for path in self.inputs]
-        for name, field in type(self.settings).model_fields.items():
-            value = getattr(self.settings, name)
-            if value != field.default:
-                text = relative(value, self.out.parent) if isinstance(value, Path) else value
-                parts += [self.settings.flag(name), ",".join(text) if isinstance(text, list) else str(text)]
-        return {"command": " ".join(["birdssl report", *(shlex.quote(part) for part in parts), "-o again"]),
-                "inputs": lineage(self.inputs, self.out.parent)}  # fmt: skip
 
     def report(self, summary: dict[str, Any]) -> str:
         """The table for a person, whether pretraining helped, and where the page is."""

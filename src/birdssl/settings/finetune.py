@@ -1,7 +1,7 @@
 """Settings of `birdssl finetune`."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import model_validator
 
@@ -9,10 +9,10 @@ from birdssl.settings.base import setting
 from birdssl.settings.frontend import FrontendSettings
 from birdssl.settings.names import EncoderName
 from birdssl.settings.network import NetworkSettings
-from birdssl.settings.training import TrainingSettings
+from birdssl.settings.training import LabelSettings, TrainingSettings
 
 
-class FinetuneSettings(TrainingSettings, FrontendSettings, NetworkSettings):
+class FinetuneSettings(TrainingSettings, FrontendSettings, NetworkSettings, LabelSettings):
     """Train a species classifier on labelled clips, from a random, an ImageNet or a pretrained start.
 
     Inputs are directories made by `birdssl render`. Clips of the test part are never used, and clips without a label
@@ -43,9 +43,6 @@ class FinetuneSettings(TrainingSettings, FrontendSettings, NetworkSettings):
     )
     balance: str | None = setting(
         None, "Clips of each class, copies included: a number, or max; 0 for originals alone.", inherited=True
-    )
-    several_labels: Literal["refuse", "leave-out"] = setting(
-        "refuse", "What to do with clips of several labels, since one label a clip is learnt."
     )
     allow_overlap: bool = setting(
         False, "Accept a start that was trained on clips held out here (transductive); the number is recorded."

@@ -24,7 +24,7 @@ class RenderSettings(Settings):
 
     kind: Literal["spectrogram", "waveform", "image"] = setting(
         "spectrogram",
-        "What to write: of each clip an 8-bit picture, or its 16-bit samples; or images, grey and 8-bit as well.",
+        "What to write of each clip: an 8-bit picture, or its 16-bit samples; image takes images instead, in grey.",
     )
     sample_rate: int | None = setting(
         None, "Sample rate of the clips, in Hz.", ge=1000, le=1_000_000, short="-r", inherited=True

@@ -81,3 +81,11 @@ class TrainingSettings(OptimisationSettings):
     @property
     def kept_epoch(self) -> Kept:
         return self.keep or "best"
+
+
+class LabelSettings(Settings):
+    """What becomes of clips that can't be learnt as they are labelled."""
+
+    several_labels: Literal["refuse", "leave-out"] = setting(
+        "refuse", "What to do with clips of several labels, since one label a clip is learnt, if any."
+    )

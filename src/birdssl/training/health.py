@@ -56,14 +56,14 @@ def uniformity(z: Tensor) -> float:
     return float(torch.logsumexp(-2 * distances.pow(2), dim=0) - torch.log(torch.tensor(float(len(distances)))))
 
 
+def spread_health(z: Tensor) -> dict[str, float]:
+    """The three numbers that need no pairs, of embeddings (N, D), N >= 2."""
+    return {"embedding_std": embedding_std(z), "effective_rank": effective_rank(z), "uniformity": uniformity(z)}
+
+
 def health(za: Tensor, zb: Tensor) -> dict[str, float]:
     """The four numbers of two views' embeddings (N, D); those of one set are of the first view."""
-    return {
-        "embedding_std": embedding_std(za),
-        "effective_rank": effective_rank(za),
-        "alignment": alignment(za, zb),
-        "uniformity": uniformity(za),
-    }
+    return {**spread_health(za), "alignment": alignment(za, zb)}
 
 
 def collapse_message(numbers: dict[str, float]) -> str | None:

@@ -1,5 +1,6 @@
 """What tasks on pairs of views tell of their validation part: loss, health of projections, retrieval by embeddings."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from birdssl.training.history import Row
 from birdssl.training.neighbours import kept_share, nearest
 from birdssl.training.pairs import Views
 from birdssl.training.retrieval import retrieval_top1
+
+log = logging.getLogger(__name__)
 
 NEIGHBOURS_KEPT = "neighbours"  # in a task's memory
 PROBED = 1024  # validation clips that health and retrieval look at: both grow with the square of it
@@ -88,6 +91,13 @@ def lasting_collapse(history: list[Row]) -> str | None:
         f"embeddings are collapsing: they fill {now['effective_rank']:.1f} directions of {start['effective_rank']:.1f} "
         "before training, and tell clips apart no better; lower the learning rate, enlarge the batch, or try vicreg"
     )
+
+
+def say_collapse(history: list[Row]) -> None:
+    """Warn of a collapse in the epoch in which it has set in, not again in each that follows."""
+    now = lasting_collapse(history)
+    if now and not lasting_collapse(history[:-1]):
+        log.warning("epoch %d: %s", int(history[-1]["epoch"]), now)
 
 
 def spread(count: int, most: int) -> Tensor:

@@ -112,7 +112,7 @@ def stage(folder: Path, verb: str, settings: dict[str, Any], *inputs: str, **fac
 
 
 def test_what_a_network_started_from_is_read_from_its_runs(tmp_path: Path):
-    stage(tmp_path / "pre", "pretrain", {"epochs": 10})
+    stage(tmp_path / "pre", "pretrain", {"epochs": 10, "objective": "supervised"})
     stage(tmp_path / "none", "pretrain", {"epochs": 0})
     for name, begun in {"random": "random", "imagenet": "imagenet", "ours": "../pre", "untrained": "../none"}.items():
         stage(tmp_path / name, "finetune", {"start": begun}, *[begun[3:]] * begun.startswith("../"))
@@ -123,7 +123,8 @@ def test_what_a_network_started_from_is_read_from_its_runs(tmp_path: Path):
         ("none", "random", False), ("gone", "unknown", None),
     ):  # fmt: skip
         made = stage(tmp_path / f"embed-{name}", "embed", {}, name, encoder="simplecnn", model="x")
-        assert start_of(open_artifact(made)) == {"way": way, "encoder": "simplecnn", "tuned": tuned}, name
+        taught = {"objective": "supervised"} if way == "pretrained" else {}
+        assert start_of(open_artifact(made)) == {"way": way, "encoder": "simplecnn", "tuned": tuned, **taught}, name
     stage(tmp_path / "fifth", "finetune", {"start": "random", "train_fraction": 0.2})
     made = stage(tmp_path / "embed-fifth", "embed", {}, "fifth", encoder="simplecnn", model="x")
     assert start_of(open_artifact(made)) == {"way": "random", "encoder": "simplecnn", "tuned": True, "labels": 0.2}

@@ -10,13 +10,14 @@ import polars as pl
 
 from birdssl.artifacts.artifact import Artifact, open_artifact, read_record
 from birdssl.artifacts.manifest import ORIGINAL, PART, TRAINING
+from birdssl.settings.names import SUPERVISED
 
-FINETUNE, FEWSHOT = "finetune", "fewshot"
+PRETRAIN, FINETUNE, FEWSHOT = "pretrain", "finetune", "fewshot"
 # what a network started from, and plain features that have none
 RANDOM, IMAGENET, PUBLISHED, PRETRAINED, PLAIN, UNKNOWN = (
     "random", "imagenet", "published", "pretrained", "plain", "unknown",
 )  # fmt: skip
-TRAINS = ("pretrain", FINETUNE, FEWSHOT)
+TRAINS = (PRETRAIN, FINETUNE, FEWSHOT)
 
 
 def run_folder(folder: Path) -> Path:
@@ -72,18 +73,22 @@ def learned_from(run: Artifact) -> pl.DataFrame:
 
 
 def taught_by(run: Artifact) -> pl.DataFrame:
-    """`id` and `origin` of the clips whose labels a run learned: none of a pretraining run's."""
+    """`id` and `origin` of the clips whose labels a run learned: of a pretraining run's only if it was supervised."""
     if run.verb == FEWSHOT:
         return run.manifest().select("id", "origin").unique("id", maintain_order=True)
     found = learned_from(run)
-    return found if run.verb == FINETUNE else found.clear()
+    return found if run.verb == FINETUNE or _supervised(run) else found.clear()
+
+
+def _supervised(run: Artifact) -> bool:
+    return run.verb == PRETRAIN and run.settings.get("objective") == SUPERVISED
 
 
 def start_of(artifact: Artifact) -> dict[str, Any]:
     """What the network behind embeddings started from: `way`, its `encoder`, and whether it was then fine-tuned.
 
     A network that was pretrained for no epoch is a random start. `way` is UNKNOWN where the run isn't there any more.
-    `labels` stands there where it was taught a share of them only.
+    `objective` stands there where it was pretrained, and `labels` where it was taught a share of them only.
     """
     encoder = artifact.facts.get("encoder")
     if not artifact.facts.get("model"):
@@ -98,9 +103,12 @@ def start_of(artifact: Artifact) -> dict[str, Any]:
     if start in (RANDOM, IMAGENET, PUBLISHED):
         return {"way": start, **found}
     *later, first = training_runs(run.path)
-    untrained = first.verb == "pretrain" and first.settings.get("epochs") == 0
-    untrained = untrained and first.settings.get("weights") is None and len(later) <= 1
-    return {"way": RANDOM if untrained else PRETRAINED, **found}
+    untrained = first.verb == PRETRAIN and first.settings.get("epochs") == 0
+    if untrained and first.settings.get("weights") is None and len(later) <= 1:
+        return {"way": RANDOM, **found}
+    if first.verb == PRETRAIN or start == PRETRAIN:  # few-shot's other starts pretrain nothing
+        found["objective"] = first.settings.get("objective")
+    return {"way": PRETRAINED, **found}
 
 
 @dataclass(frozen=True)
@@ -148,6 +156,8 @@ def seen_unlabelled(run: Artifact | None, ids: Sequence[str]) -> int:
         return 0
     if run.verb == FINETUNE:
         return int(run.facts.get("overlap") or 0)
+    if _supervised(run):
+        return 0
     return learned_from(run).filter(pl.col("id").is_in(list(ids))).height
 
 

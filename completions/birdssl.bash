@@ -105,6 +105,7 @@ _birdssl() {
         "render --max-rejects") :; return ;;
         "pretrain --several-labels") _birdssl_words "refuse leave-out"; return ;;
         "pretrain --weights") _birdssl_paths -f; return ;;
+        "pretrain --select") _birdssl_words "loss health last"; return ;;
         "pretrain -O" | "pretrain --objective") _birdssl_words "barlow-twins vicreg vicreg-algorithm1 vicreg-equation cola clar simclr mt-slvr byol-a mockingjay tera supervised"; return ;;
         "pretrain -E" | "pretrain --encoder") _birdssl_words "simplecnn mobilenetv3-large resnet50 inceptionv3 acoustic-ssm adapted-cnn resnet18-adapters byol-a-cnn transformer wav2vec2 hubert"; return ;;
         "pretrain --views") _birdssl_words "stored crops clar mt-slvr byol-a one"; return ;;
@@ -152,7 +153,6 @@ _birdssl() {
         "pretrain --seed") :; return ;;
         "pretrain --fold") :; return ;;
         "pretrain --validation-fraction") :; return ;;
-        "pretrain --keep") _birdssl_words "best last"; return ;;
         "pretrain -o" | "pretrain --out") _birdssl_paths -d; return ;;
         "pretrain --config") _birdssl_paths -f; return ;;
         "pretrain -j" | "pretrain --jobs") :; return ;;
@@ -164,6 +164,7 @@ _birdssl() {
         "finetune -E" | "finetune --encoder") _birdssl_words "simplecnn mobilenetv3-large resnet50 inceptionv3 acoustic-ssm adapted-cnn resnet18-adapters byol-a-cnn transformer wav2vec2 hubert"; return ;;
         "finetune --train-fraction") :; return ;;
         "finetune --balance") :; return ;;
+        "finetune --select") _birdssl_words "accuracy last"; return ;;
         "finetune --pool") _birdssl_words "flatten gap"; return ;;
         "finetune --size") :; return ;;
         "finetune --widths") :; return ;;
@@ -194,7 +195,6 @@ _birdssl() {
         "finetune --seed") :; return ;;
         "finetune --fold") :; return ;;
         "finetune --validation-fraction") :; return ;;
-        "finetune --keep") _birdssl_words "best last"; return ;;
         "finetune -o" | "finetune --out") _birdssl_paths -d; return ;;
         "finetune --config") _birdssl_paths -f; return ;;
         "finetune -j" | "finetune --jobs") :; return ;;
@@ -353,8 +353,8 @@ _birdssl() {
             split) _birdssl_words "--test-fraction --folds --group --official --folds-from --file-column --fold-column --test-fold --repeats --repeat --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             augment) _birdssl_words "--balance --views --test-views --stretch --pitch --noise --audio --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             render) _birdssl_words "--kind -r --sample-rate --n-fft --hop --n-mels --f-min --f-max --top-db --normalise -s --size --height --width --shard-rows --png --sheet -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
-            pretrain) _birdssl_words "--several-labels --weights -O --objective -E --encoder --views --projector-width --projector-layers --projector-bias --redundancy --invariance --variance --covariance --bilinear-init --temperature --prediction --ema --mask-share --mask-span --mask-bands --mask-noise --shuffle-pairs --pool --double-rescale --size --widths --ssm-layers --ssm-state --adapters --layer-mix --preset --channels --n-mels --hop --f-max --crop-seconds --crops --gain -e --epochs -b --batch-size --optimiser --learning-rate --momentum --weight-decay --schedule --warmup-epochs --validate-every --precision --threads --memory-budget --seed --fold --validation-fraction --keep -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
-            finetune) _birdssl_words "--several-labels -s --start --weights -E --encoder --imagenet-norm --freeze --train-fraction --balance --allow-overlap --pool --double-rescale --size --widths --ssm-layers --ssm-state --adapters --layer-mix --preset --channels --n-mels --hop --f-max --crop-seconds --crops --gain -e --epochs -b --batch-size --optimiser --learning-rate --momentum --weight-decay --schedule --warmup-epochs --validate-every --precision --threads --memory-budget --seed --fold --validation-fraction --keep -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
+            pretrain) _birdssl_words "--several-labels --weights --select -O --objective -E --encoder --views --projector-width --projector-layers --projector-bias --redundancy --invariance --variance --covariance --bilinear-init --temperature --prediction --ema --mask-share --mask-span --mask-bands --mask-noise --shuffle-pairs --pool --double-rescale --size --widths --ssm-layers --ssm-state --adapters --layer-mix --preset --channels --n-mels --hop --f-max --crop-seconds --crops --gain -e --epochs -b --batch-size --optimiser --learning-rate --momentum --weight-decay --schedule --warmup-epochs --validate-every --precision --threads --memory-budget --seed --fold --validation-fraction -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
+            finetune) _birdssl_words "--several-labels -s --start --weights -E --encoder --imagenet-norm --freeze --train-fraction --balance --select --allow-overlap --pool --double-rescale --size --widths --ssm-layers --ssm-state --adapters --layer-mix --preset --channels --n-mels --hop --f-max --crop-seconds --crops --gain -e --epochs -b --batch-size --optimiser --learning-rate --momentum --weight-decay --schedule --warmup-epochs --validate-every --precision --threads --memory-budget --seed --fold --validation-fraction -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             embed) _birdssl_words "-m --model --features --layer --roles --batch --stream --stream-rate --stream-format --stream-hop --stream-lines --memory -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             evaluate) _birdssl_words "--on --name --classes --baseline --probe --train-ids --several-labels --shared-origins --draws --level --projection-clips --circumstance-clips --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;
             fewshot) _birdssl_words "--protocol --groups --group --only-groups --ways --shots --draws --only-draws --pretraining-seeds --disjoint-origins --query-share --pool-clips -s --start --weights --name --classifiers --support-folds --finetune-epochs --finetune-rate --finetune-batch --freeze --sweep --several-labels --level -O --objective -E --encoder --views --projector-width --projector-layers --projector-bias --redundancy --invariance --variance --covariance --bilinear-init --temperature --prediction --ema --mask-share --mask-span --mask-bands --mask-noise --shuffle-pairs --pool --double-rescale --size --widths --ssm-layers --ssm-state --adapters --layer-mix --preset --channels --n-mels --hop --f-max --crop-seconds --crops --gain -e --epochs -b --batch-size --optimiser --learning-rate --momentum --weight-decay --schedule --warmup-epochs --validate-every --precision --threads --memory-budget --seed -o --out --config -j --jobs --device --update --overwrite --dry-run --max-rejects --json -q --quiet -h --help" ;;

@@ -190,6 +190,8 @@ def test_settings_that_nothing_would_read_are_a_usage_error():
         UsageError, match=r"--several-labels is for --objective supervised, and vicreg learns no labels"
     ):
         check(PretrainSettings, {"several_labels": "leave-out"})
+    with pytest.raises(UsageError, match="--select health looks for a clip's other view, and supervised has none"):
+        check(PretrainSettings, {"objective": "supervised", "select": "health"})
     with pytest.raises(UsageError, match=r"--objective 'supervised'.*choices: barlow-twins"):
         check(FewshotSettings, {"objective": "supervised", "groups": "random:1"})
 

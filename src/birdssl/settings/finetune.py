@@ -1,7 +1,7 @@
 """Settings of `birdssl finetune`."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -9,7 +9,7 @@ from birdssl.settings.base import setting
 from birdssl.settings.frontend import FrontendSettings
 from birdssl.settings.names import EncoderName
 from birdssl.settings.network import NetworkSettings
-from birdssl.settings.training import LabelSettings, TrainingSettings
+from birdssl.settings.training import LabelSettings, Selected, TrainingSettings
 
 
 class FinetuneSettings(TrainingSettings, FrontendSettings, NetworkSettings, LabelSettings):
@@ -44,9 +44,16 @@ class FinetuneSettings(TrainingSettings, FrontendSettings, NetworkSettings, Labe
     balance: str | None = setting(
         None, "Clips of each class, copies included: a number, or max; 0 for originals alone.", inherited=True
     )
+    select: Literal["accuracy", "last"] = setting(
+        "accuracy", "Which epoch's weights are kept: the best by balanced accuracy on the held-out clips, or the last."
+    )
     allow_overlap: bool = setting(
         False, "Accept a start that was trained on clips held out here (transductive); the number is recorded."
     )
+
+    @property
+    def selected(self) -> Selected:
+        return "score" if self.select == "accuracy" else "last"
 
     @model_validator(mode="after")
     def _balance_is_a_number_or_max(self) -> "FinetuneSettings":

@@ -186,8 +186,11 @@ class Pretrain(Stage[PretrainSettings]):
 
     def report(self, summary: dict[str, Any]) -> str:
         """The best epoch in a sentence."""
-        kept_last = self.settings.kept_epoch == "last"
-        chosen = "is kept, with a validation loss of" if kept_last else "has the lowest validation loss"
+        chosen = {
+            "score": "has the lowest validation loss",
+            "health": "finds most views again, with a validation loss of",
+            "last": "is kept, with a validation loss of",
+        }[self.settings.selected]
         text = (
             f"{self.settings.objective} on {self.encoder_name}: epoch {summary['best_epoch']} of "
             f"{self.settings.epochs} {chosen}, {summary['validation_loss']:.4g}; {self._found_in_words(summary)}"

@@ -104,7 +104,7 @@ def training_plan(
         schedule,
         drop_last=pretraining,
         validate_every=settings.validate_every,
-        keep=settings.kept_epoch,
+        select=settings.selected,
     )
 
 

@@ -320,9 +320,11 @@ class Finetune(Stage[FinetuneSettings]):
 
     def report(self, summary: dict[str, Any]) -> str:
         """The best epoch in a sentence."""
+        by_score = self.settings.selected == "score"
+        flatters = "it chose the epoch, so it flatters; " if by_score else ""
         return (
             f"{self.encoder_name} from {self.settings.start}: epoch {summary['best_epoch']} of {self.settings.epochs} "
-            f"has the best balanced accuracy on {summary['validation_clips']} held-out clips, "
-            f"{summary['validation_balanced_accuracy']:.1%} (it chose the epoch, so it flatters; score the test part "
-            "with `birdssl embed` and `birdssl evaluate`)"
+            f"has {'the best' if by_score else 'a'} balanced accuracy on {summary['validation_clips']} held-out clips, "
+            f"{summary['validation_balanced_accuracy']:.1%} ({flatters}score the test part with `birdssl embed` and "
+            "`birdssl evaluate`)"
         )

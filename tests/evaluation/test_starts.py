@@ -284,7 +284,7 @@ def stage(folder: Path, verb: str, settings: dict[str, Any], *inputs: str, **fac
 
 
 def test_what_a_network_started_from_is_read_from_its_runs(tmp_path: Path):
-    stage(tmp_path / "pre", "pretrain", {"epochs": 10, "objective": "vicreg"}, "clips")
+    stage(tmp_path / "pre", "pretrain", {"epochs": 10, "objective": "supervised"}, "clips")
     stage(tmp_path / "none", "pretrain", {"epochs": 0})
     stage(tmp_path / "published", "pretrain", {"epochs": 0, "weights": "../file"})
     for name, begun in {"random": "random", "imagenet": "imagenet", "ours": "../pre", "untrained": "../none"}.items():
@@ -297,7 +297,7 @@ def test_what_a_network_started_from_is_read_from_its_runs(tmp_path: Path):
     ):  # fmt: skip
         made = stage(tmp_path / f"embed-{name}", "embed", {}, name, encoder="simplecnn", model="x")
         found = start_of(open_artifact(made))
-        assert found.pop("objective", None) == ("vicreg" if way == "pretrained" else None), name
+        assert found.pop("objective", None) == ("supervised" if way == "pretrained" else None), name
         found.pop("pretraining", None)
         assert found == {"way": way, "encoder": "simplecnn", "tuned": tuned}, name
     stage(tmp_path / "fifth", "finetune", {"start": "random", "train_fraction": 0.2})

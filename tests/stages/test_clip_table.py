@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birdssl.artifacts.manifest import clips
-from birdssl.stages.clip_table import block_units, remove_strays
+from birdssl.stages.clip_table import block_units, recording_contents, remove_strays
+
+CONTENTS = recording_contents([])
 
 
 def families(sizes: list[int]) -> pl.DataFrame:
@@ -20,7 +22,7 @@ def families(sizes: list[int]) -> pl.DataFrame:
 
 
 def test_blocks_by_hand() -> None:
-    units = block_units(families([1, 3, 2, 2, 9, 1, 1]), [], 4, 10, "shard")
+    units = block_units(families([1, 3, 2, 2, 9, 1, 1]), CONTENTS, 4, 10, "shard")
     assert [unit.payload["id"].to_list()[0] for unit in units] == ["0", "2", "4", "5"]
     assert [unit.payload.height for unit in units] == [4, 4, 9, 2]
     assert [unit.key for unit in units] == [f"shard-0000{i}" for i in range(4)]
@@ -30,7 +32,7 @@ def test_blocks_by_hand() -> None:
 @given(sizes=st.lists(st.integers(1, 6), min_size=1, max_size=20), rows=st.integers(1, 8))
 def test_blocks_join_to_the_table_and_split_no_family(sizes: list[int], rows: int) -> None:
     table = families(sizes)
-    blocks = [unit.payload for unit in block_units(table, [], rows, 1, "block")]
+    blocks = [unit.payload for unit in block_units(table, CONTENTS, rows, 1, "block")]
     assert pl.concat(blocks).equals(table)
     seen = [set(block.select(pl.coalesce("parent", "id"))["parent"]) for block in blocks]
     assert sum(len(found) for found in seen) == len(sizes)
@@ -38,7 +40,7 @@ def test_blocks_join_to_the_table_and_split_no_family(sizes: list[int], rows: in
 
 
 def test_an_identity_follows_the_rows() -> None:
-    before, after = (block_units(families(sizes), [], 2, 1, "block") for sizes in ([2, 1, 1], [2, 1, 2]))
+    before, after = (block_units(families(sizes), CONTENTS, 2, 1, "block") for sizes in ([2, 1, 1], [2, 1, 2]))
     assert before[0].identity == after[0].identity
     assert before[1].identity != after[1].identity
 

@@ -63,6 +63,15 @@ def test_a_classifier_learns_from_the_other_folds_and_their_copies(labels: Path,
     assert counts == {"fall": 30, "rise": 30}
 
 
+def test_the_last_epoch_is_kept_where_it_is_asked_for(labels: Path, tmp_path: Path):
+    outcome = finetune([labels], tmp_path / "out", epochs=3, select="last")
+    assert outcome.summary["best_epoch"] == 3
+    assert "epoch 3 of 3 has a balanced accuracy" in outcome.text
+    assert "flatters" not in outcome.text
+    with pytest.raises(UsageError, match=r"--select 'health'.*choices: accuracy, last"):
+        check(FinetuneSettings, {"select": "health"})
+
+
 def test_a_classifier_of_another_set_is_a_start(labels: Path, tmp_path: Path):
     """Supervised pretraining, as P1's of SimpleCNN: the encoder goes on, the head begins anew."""
     finetune([rendered_labels(tmp_path / "pond", 24, name="pond")], tmp_path / "elsewhere", epochs=1)

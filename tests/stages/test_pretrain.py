@@ -138,9 +138,40 @@ def test_inputs_that_cannot_serve_are_refused(views: Path, tmp_path: Path):
 
 
 def test_byols_loss_does_not_choose_the_epoch():
-    kept = {name: check(PretrainSettings, {"objective": name}).kept_epoch for name in ("byol-a", "cola")}
-    assert kept == {"byol-a": "last", "cola": "best"}
-    assert check(PretrainSettings, {"objective": "byol-a", "keep": "best"}).kept_epoch == "best"
+    kept = {name: check(PretrainSettings, {"objective": name}).selected for name in ("byol-a", "cola")}
+    assert kept == {"byol-a": "last", "cola": "score"}
+    assert check(PretrainSettings, {"objective": "byol-a", "select": "loss"}).selected == "score"
+
+
+def test_each_way_to_select_keeps_its_epoch(views: Path, tmp_path: Path):
+    """From one history, three epochs; and the weights are those of a run that ended there."""
+    settings = {"epochs": 6, "optimiser": "adam", "learning_rate": 0.003, "seed": 2, "validation_fraction": 0.3}
+    kept = {}
+    for name in ("loss", "health", "last"):
+        pretrain([views], tmp_path / name, select=name, **settings)
+        kept[name] = load_model(tmp_path / name).spec.provenance["best_epoch"]
+    histories = {(tmp_path / name / "history.csv").read_bytes() for name in kept}
+    assert len(histories) == 1
+    history = pl.read_csv(tmp_path / "loss" / "history.csv").filter(pl.col("epoch") > 0)
+    by = ["retrieval", "encoder_rank", "epoch"]
+    assert kept["loss"] == history.sort("validation_loss", "epoch")["epoch"][0]
+    assert kept["health"] == history.sort(by, descending=[True, True, False])["epoch"][0]
+    assert kept["last"] == 6
+    assert kept["health"] < kept["loss"]
+    pretrain([views], tmp_path / "short", select="last", **{**settings, "epochs": kept["health"]})
+    short, chosen = ((tmp_path / name / "encoder.safetensors").read_bytes() for name in ("short", "health"))
+    assert short == chosen
+
+
+def test_health_is_told_of_every_epoch(views: Path, tmp_path: Path):
+    """What a choice without labels may rest on."""
+    pretrain([views], tmp_path / "out")
+    history = pl.read_csv(tmp_path / "out" / "history.csv")
+    terms = {"invariance", "variance", "covariance"}
+    health = {"embedding_std", "effective_rank", "encoder_rank", "alignment", "uniformity", "retrieval"}
+    assert {*terms, *(f"validation_{name}" for name in terms), *health, "neighbour_stability"} <= set(history.columns)
+    assert not history.select(*health).null_count().sum_horizontal().item()
+    assert history["neighbour_stability"].is_null().to_list() == [True, False, False]
 
 
 def test_settings_that_nothing_would_read_are_a_usage_error():

@@ -333,7 +333,8 @@ def test_shipped_recipes_go_by_their_names(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"one of birdssl's own: demo, dias2022, "):
         find_recipe(Path("p2"))
     found = read_recipe(find_recipe(Path("dias2022")), VERBS_OF_THE_CLI)
-    assert len(found.cells()) == 4 * 5 * 4 - 5  # no ImageNet weights for SimpleCNN
+    # no ImageNet weights for SimpleCNN, which alone starts from images
+    assert len(found.cells()) == 4 * 5 * 5 - 5 - 3 * 5
     steps = Expansion(found, VERBS_OF_THE_CLI, tmp_path / "runs", tmp_path).steps(found.cells())
     counts = Counter(step.name for step in steps)
     assert (counts["render"], counts["pretrain"], counts["finetune"], counts["folds"]) == (1, 40, 75, 15)
@@ -341,7 +342,7 @@ def test_shipped_recipes_go_by_their_names(tmp_path: Path) -> None:
     assert (counts["untrained"], counts["frozen"], counts["probes"], counts["plain-probes"]) == (35, 75, 75, 5)
     whole = next(step for step in steps if step.name == "table")
     assert Counter(need.name for need in whole.needs) == {"evaluate": 75, "probes": 75, "plain-probes": 5}
-    assert next(step.settings.expected for step in steps if step.name == "starts") == ["simplecnn from imagenet"]
+    assert next(step.settings.expected for step in steps if step.name == "starts") == ["simplecnn from images"]
     one = Expansion(found, VERBS_OF_THE_CLI, tmp_path / "runs", tmp_path).steps(
         select(found, ["encoder=resnet50", "fold=0", "start=vicreg"])
     )
@@ -350,6 +351,13 @@ def test_shipped_recipes_go_by_their_names(tmp_path: Path) -> None:
         "plain-probes", "evaluate", "folds", "starts", "table",
     ]  # fmt: skip
     assert str(one[4].out) in one[5].command()
+    more = Expansion(found, VERBS_OF_THE_CLI, tmp_path / "runs", tmp_path, {"images": tmp_path}).steps(found.cells())
+    added = Counter(step.name for step in more) - counts
+    assert added == {"images": 1, "photographs": 1, "finetune": 5, "embed": 5, "evaluate": 5, "folds": 1}
+    taught = next(step for step in more if step.name == "photographs")
+    assert "--objective supervised --encoder simplecnn --batch-size 256" in taught.command()
+    begun = [step for step in more if step.name == "finetune" and step.settings.start == str(taught.out)]
+    assert [(step.settings.encoder, step.settings.batch_size) for step in begun] == [("simplecnn", 80)] * 5
 
 
 TWO = """
@@ -436,6 +444,9 @@ def test_the_few_shot_paper_is_a_cell_for_each_method_group_and_draw(tmp_path: P
     assert [step.name for step in one] == ["esc50-clips", "esc50-waves", "esc50", "table"]
     assert one[2].settings.only_draws == [1]
     assert one[2].settings.name == "AcousticSSM2"
+
+
+RESNETS_ALONE = ("dias2022-data", "dias2022-labels", "dias2022-width")
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)

@@ -31,6 +31,17 @@ def test_effective_rank_by_hand() -> None:
     assert effective_rank(z) == pytest.approx(math.exp(entropy))
 
 
+def test_effective_rank_is_the_same_by_the_clips_products() -> None:
+    """More dimensions than clips, where the singular values come by another way: their own definition is the oracle."""
+    draw = torch.Generator().manual_seed(1)
+    z = torch.randn(12, 40, generator=draw, dtype=torch.float64) * torch.linspace(0.01, 3, 40) + 5
+    values = torch.linalg.svdvals(z - z.mean(dim=0))[:11]  # the twelfth is the mean's
+    share = values / values.sum()
+    assert effective_rank(z) == pytest.approx(float(torch.exp(-(share * share.log()).sum())), rel=1e-5)
+    assert effective_rank(z.T) <= 12
+    assert effective_rank(torch.ones(4, 8)) == 0
+
+
 def test_alignment_by_hand() -> None:
     assert alignment(CROSS, CROSS * 3) == pytest.approx(0)
     assert alignment(CROSS, -CROSS) == pytest.approx(4)

@@ -120,21 +120,21 @@ def test_scores_and_checkpoints_come_at_each_n_th_epoch_and_at_the_last(tmp_path
 
 def test_the_last_epoch_is_kept_where_it_is_asked_for(tmp_path: Path):
     task = Pull([1.0, 2.0, 3.0, 9.0])
-    assert pull(task, tmp_path, 3, keep="last").best == 3
+    assert pull(task, tmp_path, 3, select="last").best == 3
     assert task.network.weight.item() == pytest.approx(3 - 3 / 4**3)
     alone = Pull([7.0])
-    assert pull(alone, tmp_path / "start", 0, keep="last").best == 0
+    assert pull(alone, tmp_path / "start", 0, select="last").best == 0
     rare = Pull([1.0, 2.0, 3.0])
-    assert pull(rare, tmp_path / "rare", 5, keep="last", validate_every=4).best == 5
+    assert pull(rare, tmp_path / "rare", 5, select="last", validate_every=4).best == 5
     assert rare.network.weight.item() == pytest.approx(3 - 3 / 4**5)
 
 
-@pytest.mark.parametrize("keep", ["best", "last"])
-def test_a_run_that_is_stopped_between_checkpoints_does_the_epochs_since_again(tmp_path: Path, keep: str):
+@pytest.mark.parametrize("select", ["score", "last"])
+def test_a_run_that_is_stopped_between_checkpoints_does_the_epochs_since_again(tmp_path: Path, select: str):
     """Stopped in epoch 5 with checkpoints of each second: it goes on after epoch 4, to the same history and weight."""
     scores = [9.0, 5.0, 2.0, 4.0, 3.0]  # of epochs 0, 2, 4, 6 and 7
     whole = Pull(scores)
-    expected = pull(whole, tmp_path / "whole", 7, validate_every=2, keep=keep)
+    expected = pull(whole, tmp_path / "whole", 7, validate_every=2, select=select)
 
     class Stopped(Pull):
         def load(self, items: torch.Tensor, epoch: int) -> Batch:
@@ -143,9 +143,9 @@ def test_a_run_that_is_stopped_between_checkpoints_does_the_epochs_since_again(t
             return super().load(items, epoch)
 
     with pytest.raises(KeyboardInterrupt):
-        pull(Stopped(scores), tmp_path / "parts", 7, validate_every=2, keep=keep)
+        pull(Stopped(scores), tmp_path / "parts", 7, validate_every=2, select=select)
     second = Pull(scores[3:])
-    found = pull(second, tmp_path / "parts", 7, validate_every=2, keep=keep)
+    found = pull(second, tmp_path / "parts", 7, validate_every=2, select=select)
     assert sorted(second.seen) == [5, 6, 7]
     assert (found.history, found.best) == (expected.history, expected.best)
     assert second.network.weight.equal(whole.network.weight)

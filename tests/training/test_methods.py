@@ -17,6 +17,8 @@ from birdssl.settings.names import (
     OBJECTIVE_ENCODER,
     OBJECTIVE_NAMES,
     OBJECTIVE_VIEWS,
+    SUPERVISED,
+    UNLABELLED_OBJECTIVES,
     ViewsName,
 )
 from birdssl.settings.objective import ALL_OWN, OWN, ObjectiveSettings
@@ -32,8 +34,8 @@ OTHER = {
 
 
 def test_names_for_the_command_line_are_the_methods():
-    names = set(METHODS)
-    assert names == set(OBJECTIVE_NAMES) == set(OWN) == set(OBJECTIVE_ENCODER) == set(OBJECTIVE_VIEWS)
+    assert set(METHODS) == set(UNLABELLED_OBJECTIVES) == set(OBJECTIVE_VIEWS)
+    assert {*METHODS, SUPERVISED} == set(OBJECTIVE_NAMES) == set(OWN) == set(OBJECTIVE_ENCODER)
     assert set(OBJECTIVE_ENCODER.values()) <= set(ENCODER_NAMES)
     assert set(OTHER) == set(ALL_OWN)
     assert set(ALL_OWN) | {"objective", "encoder", "views", "shuffle_pairs"} == set(ObjectiveSettings.model_fields)
@@ -100,7 +102,7 @@ def test_defaults_of_p1s_objectives_are_the_papers():
     assert inspect.signature(OBJECTIVES["barlow-twins"]).parameters["redundancy"].default == 0.005
 
 
-@pytest.mark.parametrize("objective", METHODS)
+@pytest.mark.parametrize("objective", OBJECTIVE_NAMES)
 def test_a_setting_of_another_objective_is_refused_and_says_whose_it_is(objective: str):
     other = next(name for name in OTHER if name not in OWN[objective])
     owners = ", ".join(name for name in OWN if other in OWN[name])

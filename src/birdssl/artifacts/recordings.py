@@ -53,8 +53,10 @@ class Listing:
     refused: list[Refused]
 
 
-def list_recordings(inputs: Sequence[Path], suffixes: Sequence[str]) -> Listing:
+def list_recordings(inputs: Sequence[Path], suffixes: Sequence[str], what: str = "recordings") -> Listing:
     """Find the recordings in folders and among files, by name endings such as ".wav" in upper or lower case.
+
+    `what` names them in complaints: images are found the same way.
 
     Hidden files, `._x.wav` files that macOS leaves on cards, and birdssl's own directories are passed over, counted
     and named in the log; a folder that can't be opened is refused. Two input folders of one name are told apart by the
@@ -87,7 +89,7 @@ def list_recordings(inputs: Sequence[Path], suffixes: Sequence[str]) -> Listing:
     for what, paths in sorted(passed.items()):
         log.info("passed over: %d %s (first: %s)", len(paths), what, _shown(str(paths[0])))
     if not found:
-        raise NoInputError(_nothing(inputs, suffixes, endings, passed, refused))
+        raise NoInputError(_nothing(inputs, suffixes, endings, passed, refused, what))
     unreadable = [Refused(_shown(name), path, f"{_shown(str(path))}: its name isn't valid UTF-8; rename the file")
                   for name, path in found.values() if not _is_text(name)]  # fmt: skip
     recordings = [_recording(name, path) for name, path in sorted(found.values()) if _is_text(name)]
@@ -177,16 +179,21 @@ def _complaint(file: Path, suffixes: Sequence[str]) -> str:
 
 
 def _nothing(
-    inputs: Sequence[Path], suffixes: Sequence[str], endings: Counter[str], passed: Passed, refused: list[Refused]
+    inputs: Sequence[Path],
+    suffixes: Sequence[str],
+    endings: Counter[str],
+    passed: Passed,
+    refused: list[Refused],
+    what: str,
 ) -> str:
     if not inputs:
-        return "no input: give folders or files with recordings"
+        return f"no input: give folders or files with {what}"
     if refused and not endings:
         return "\n".join(item.reason for item in refused[:5])
     kinds = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(5)) or "no other files"
     skipped = "".join(f"; passed over {len(paths)} {what}" for what, paths in sorted(passed.items()))
     places = ", ".join(str(path) for path in inputs[:3]) + (" and more" if len(inputs) > 3 else "")
-    return f"no recordings in {places}: looked for {', '.join(suffixes)} in any case, and found {kinds}{skipped}"
+    return f"no {what} in {places}: looked for {', '.join(suffixes)} in any case, and found {kinds}{skipped}"
 
 
 def _is_text(name: str) -> bool:

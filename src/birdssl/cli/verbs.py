@@ -146,7 +146,12 @@ VERBS: dict[str, Verb] = {
     "segment": Verb(SegmentSettings, _segment, "RECORDING", lists=True),
     "split": Verb(SplitSettings, _split, "DIR"),
     "augment": Verb(AugmentSettings, _augment, "DIR"),
-    "render": Verb(RenderSettings, _render, "DIR"),
+    "render": Verb(
+        RenderSettings,
+        _render,
+        "DIR",
+        about="Directories that earlier stages made; with --kind image, folders of images.",
+    ),
     "pretrain": Verb(PretrainSettings, _pretrain, "DIR"),
     "finetune": Verb(FinetuneSettings, _finetune, "DIR"),
     "embed": Verb(EmbedSettings, _embed, "DIR", stream=_stream),

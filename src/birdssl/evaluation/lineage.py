@@ -12,15 +12,16 @@ import polars as pl
 
 from birdssl.artifacts.artifact import Artifact, open_artifact, read_record
 from birdssl.artifacts.manifest import ORIGINAL, PART, TRAINING
+from birdssl.settings.names import SUPERVISED
 
-FINETUNE, FEWSHOT = "finetune", "fewshot"
+PRETRAIN, FINETUNE, FEWSHOT = "pretrain", "finetune", "fewshot"
 # what a network started from, and plain features that have none
 RANDOM, IMAGENET, PUBLISHED, PRETRAINED, PLAIN, UNKNOWN = (
     "random", "imagenet", "published", "pretrained", "plain", "unknown",
 )  # fmt: skip
-TRAINS = ("pretrain", FINETUNE, FEWSHOT)
+TRAINS = (PRETRAIN, FINETUNE, FEWSHOT)
 HEADS_LAYER = "penultimate"
-SUPERVISED = "other labels"  # stands for an objective where a network learned other labels first
+OTHER_LABELS = "other labels"  # stands for an objective where a network learned other labels first
 # settings in which runs of one pretraining may differ: its folds and repeats, and how the machine computed
 ASIDE = ("fold", "seed", "precision", "threads", "memory_budget", "start", "weights")
 
@@ -78,11 +79,15 @@ def learned_from(run: Artifact) -> pl.DataFrame:
 
 
 def taught_by(run: Artifact) -> pl.DataFrame:
-    """`id` and `origin` of the clips whose labels a run learned: none of a pretraining run's."""
+    """`id` and `origin` of the clips whose labels a run learned: of a pretraining run's only if it was supervised."""
     if run.verb == FEWSHOT:
         return run.manifest().select("id", "origin").unique("id", maintain_order=True)
     found = learned_from(run)
-    return found if run.verb == FINETUNE else found.clear()
+    return found if run.verb == FINETUNE or _supervised(run) else found.clear()
+
+
+def _supervised(run: Artifact) -> bool:
+    return run.verb == PRETRAIN and run.settings.get("objective") == SUPERVISED
 
 
 def start_of(artifact: Artifact) -> dict[str, Any]:
@@ -91,7 +96,7 @@ def start_of(artifact: Artifact) -> dict[str, Any]:
     A network that was pretrained for no epoch is the start that it had: random, or published weights. `way` is UNKNOWN
     where the run isn't there any more. `labels` stands there where it was taught a share of them only, and `layer`
     where the embeddings are of a layer before a head that learned. Of a pretrained one, `objective` is what it learned
-    by (SUPERVISED for a classifier of other classes) and `pretraining` a digest of how, the same in all folds.
+    by (OTHER_LABELS for a classifier of other classes) and `pretraining` a digest of how, the same in all folds.
     """
     encoder = artifact.facts.get("encoder")
     if not artifact.facts.get("model"):
@@ -109,9 +114,9 @@ def start_of(artifact: Artifact) -> dict[str, Any]:
         return {"way": start, **found}
     runs = list(training_runs(run.path))
     *later, first = runs
-    if first.verb == "pretrain" and first.settings.get("epochs") == 0 and len(later) <= 1:
+    if first.verb == PRETRAIN and first.settings.get("epochs") == 0 and len(later) <= 1:
         return {"way": RANDOM if first.settings.get("weights") is None else PUBLISHED, **found}
-    own = run.settings.get("start") in (None, "pretrain")  # pretrain, and few-shot that pretrains
+    own = run.settings.get("start") in (None, PRETRAIN)  # pretrain, and few-shot that pretrains
     return {"way": PRETRAINED, **found, **_pretraining(runs if own else runs[1:])}
 
 
@@ -124,7 +129,7 @@ def _pretraining(runs: Sequence[Artifact]) -> dict[str, Any]:
     text = json.dumps([settings, published, len(runs[0].record.inputs)], sort_keys=True)  # more folders: another pool
     digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
     objective = runs[0].facts.get("objective") or settings.get("objective")
-    return {"objective": SUPERVISED if runs[0].verb == FINETUNE else objective, "pretraining": digest}
+    return {"objective": OTHER_LABELS if runs[0].verb == FINETUNE else objective, "pretraining": digest}
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,8 @@ def seen_unlabelled(run: Artifact | None, ids: Sequence[str]) -> int:
         return 0
     if run.verb == FINETUNE:
         return int(run.facts.get("overlap") or 0)
+    if _supervised(run):
+        return 0
     return learned_from(run).filter(pl.col("id").is_in(list(ids))).height
 
 

@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from birdssl.settings.base import setting
 from birdssl.settings.frontend import FrontendSettings
-from birdssl.settings.names import ObjectiveName
+from birdssl.settings.names import UnlabelledObjectiveName
 from birdssl.settings.network import NetworkSettings
 from birdssl.settings.objective import ALL_OWN, ObjectiveSettings
 from birdssl.settings.training import OptimisationSettings
@@ -40,7 +40,7 @@ class FewshotSettings(OptimisationSettings, FrontendSettings, NetworkSettings, O
 
     example: ClassVar[str] = "birdssl fewshot waves -o fewshot --groups labels.csv --objective cola --epochs 500"
 
-    objective: ObjectiveName = setting("cola", "What is learnt from the pool.", short="-O")
+    objective: UnlabelledObjectiveName = setting("cola", "What is learnt from the pool.", short="-O")
     validate_every: int = setting(
         50,
         "Epochs between looks at how pretraining goes, and between its checkpoints; the last is always looked at.",

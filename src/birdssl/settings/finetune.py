@@ -9,7 +9,7 @@ from birdssl.settings.base import setting
 from birdssl.settings.frontend import FrontendSettings
 from birdssl.settings.names import EncoderName
 from birdssl.settings.network import NetworkSettings
-from birdssl.settings.training import TrainingSettings
+from birdssl.settings.training import Selected, TrainingSettings
 
 
 class FinetuneSettings(TrainingSettings, FrontendSettings, NetworkSettings):
@@ -49,6 +49,11 @@ class FinetuneSettings(TrainingSettings, FrontendSettings, NetworkSettings):
     balance: str | None = setting(
         None, "Clips of each class, copies included: a number, or max; 0 for originals alone.", inherited=True
     )
+    select: Literal["score", "last"] = setting(
+        "score",
+        "Which epoch's weights are kept: the best by balanced accuracy on the held-out clips (macro average precision "
+        "where each class is told by itself), or the last.",
+    )
     several_labels: Literal["refuse", "leave-out", "each"] = setting(
         "refuse",
         "What to do with clips of several labels: refuse or leave them out, since one label a clip is learnt, or learn "
@@ -57,6 +62,10 @@ class FinetuneSettings(TrainingSettings, FrontendSettings, NetworkSettings):
     allow_overlap: bool = setting(
         False, "Accept a start that was trained on clips held out here (transductive); the number is recorded."
     )
+
+    @property
+    def selected(self) -> Selected:
+        return self.select
 
     @model_validator(mode="after")
     def _balance_is_a_number_or_max(self) -> "FinetuneSettings":

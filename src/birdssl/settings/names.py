@@ -1,7 +1,7 @@
 """Names of encoders, objectives and probes, known without building any (`--help` and usage errors need no torch).
 
 A test holds these equal to the keys of `birdssl.models.registry.ENCODERS` and `birdssl.training.methods.METHODS`, and
-what is said of them here to what they say themselves.
+what is said of them here to what they say themselves. `supervised`, which learns labels, is no method of that kind.
 """
 
 from typing import Literal, get_args
@@ -19,7 +19,7 @@ EncoderName = Literal[
     "wav2vec2",
     "hubert",
 ]
-ObjectiveName = Literal[
+UnlabelledObjectiveName = Literal[
     "barlow-twins",
     "vicreg",
     "vicreg-algorithm1",
@@ -32,12 +32,15 @@ ObjectiveName = Literal[
     "mockingjay",
     "tera",
 ]
+ObjectiveName = Literal[UnlabelledObjectiveName, "supervised"]
 PresetName = Literal["p2", "clar", "mtslvr", "exact", "byol-a", "speech", "quick"]
 ViewsName = Literal["stored", "crops", "clar", "mt-slvr", "byol-a", "one"]
 InputName = Literal["picture", "spectra", "waveform"]
 ProbeName = Literal["linear", "knn", "centroid"]
 
 ENCODER_NAMES: tuple[str, ...] = get_args(EncoderName)
+SUPERVISED = "supervised"
+UNLABELLED_OBJECTIVES: tuple[str, ...] = get_args(UnlabelledObjectiveName)
 OBJECTIVE_NAMES: tuple[str, ...] = get_args(ObjectiveName)
 # classifiers on fixed vectors, as tables call them
 PROBES: dict[str, str] = {"linear": "linear", "knn": "k-NN", "centroid": "nearest centroid"}
@@ -75,6 +78,7 @@ OBJECTIVE_ENCODER: dict[str, EncoderName] = {
     "byol-a": "byol-a-cnn",
     "mockingjay": "transformer",
     "tera": "transformer",
+    "supervised": "simplecnn",
 }
 # the views of waveforms that an objective is shown where nothing else is said
 OBJECTIVE_VIEWS: dict[str, ViewsName] = {

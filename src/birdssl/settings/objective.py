@@ -1,11 +1,18 @@
-"""Settings of what is learnt without labels: the objective, its own weights, and the views that it is shown."""
+"""Settings of what pretraining learns: the objective, its own weights, and the views that it is shown."""
 
 from typing import Any, ClassVar
 
 from pydantic import model_validator
 
 from birdssl.settings.base import Settings, setting
-from birdssl.settings.names import OBJECTIVE_ENCODER, OBJECTIVE_VIEWS, EncoderName, ObjectiveName, ViewsName
+from birdssl.settings.names import (
+    OBJECTIVE_ENCODER,
+    OBJECTIVE_VIEWS,
+    SUPERVISED,
+    EncoderName,
+    ObjectiveName,
+    ViewsName,
+)
 
 PROJECTOR = ("projector_width", "projector_layers", "projector_bias")
 VICREG = (*PROJECTOR, "invariance", "variance", "covariance")
@@ -22,6 +29,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "byol-a": ("projector_width", "ema"),
     "mockingjay": ("mask_share", "mask_span"),
     "tera": ("mask_share", "mask_span", "mask_bands", "mask_noise"),
+    SUPERVISED: (),
 }
 ALL_OWN = tuple(dict.fromkeys(name for names in OWN.values() for name in names))
 
@@ -31,7 +39,11 @@ class ObjectiveSettings(Settings):
 
     title: ClassVar[str] = "What is learnt"
 
-    objective: ObjectiveName = setting("vicreg", "What is learnt from unlabelled clips.", short="-O")
+    objective: ObjectiveName = setting(
+        "vicreg",
+        "What is learnt from clips without labels; or, by supervised, the labels of those that have one.",
+        short="-O",
+    )
     encoder: EncoderName | None = setting(
         None, "Network to train; default the objective's own, and simplecnn for P1's.", short="-E"
     )
@@ -83,8 +95,11 @@ class ObjectiveSettings(Settings):
                 others = ", ".join(objective for objective in OWN if name in OWN[objective])
                 raise ValueError(
                     f"{self.flag(name)} belongs to {others}; --objective {self.objective} has "
-                    f"{', '.join(self.flag(name) for name in own)}"
+                    f"{', '.join(self.flag(name) for name in own) or 'no weights of its own'}"
                 )
+        for name in ("views", "shuffle_pairs"):
+            if self.objective == SUPERVISED and name in self.model_fields_set:
+                raise ValueError(f"{self.flag(name)}: supervised learns from clips themselves, not views; leave it out")
         return self
 
     @property

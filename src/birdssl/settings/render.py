@@ -7,6 +7,7 @@ from pydantic import model_validator
 from birdssl.settings.base import Settings, setting
 
 PIXELS = 256  # P1
+OF_SOUND = ("sample_rate", "n_fft", "hop", "n_mels", "f_min", "f_max", "top_db", "normalise", "sheet")
 
 
 class RenderSettings(Settings):
@@ -14,12 +15,16 @@ class RenderSettings(Settings):
 
     Arrays lie in shards of many clips, memory-mapped by what reads them. A contact sheet for each class shows what the
     network will see: look at it before training.
+
+    With --kind image the inputs are folders of PNG and JPEG images instead, IMAGES/CLASS/IMAGE, which become grey
+    pictures of one size, labelled by the folder that each lies in, for `birdssl pretrain --objective supervised`.
     """
 
     example: ClassVar[str] = "birdssl render augmented -o shards --size 128"
 
-    kind: Literal["spectrogram", "waveform"] = setting(
-        "spectrogram", "What to write of each clip: an 8-bit picture, or its 16-bit samples."
+    kind: Literal["spectrogram", "waveform", "image"] = setting(
+        "spectrogram",
+        "What to write of each clip: an 8-bit picture, or its 16-bit samples; image takes images instead, in grey.",
     )
     sample_rate: int | None = setting(
         None, "Sample rate of the clips, in Hz.", ge=1000, le=1_000_000, short="-r", inherited=True
@@ -53,6 +58,9 @@ class RenderSettings(Settings):
     def _fits_together(self) -> "RenderSettings":
         if self.size is not None and (self.height is not None or self.width is not None):
             raise ValueError("--size sets height and width in one; give it, or --height and --width")
+        of_sound = [name for name in OF_SOUND if name in self.model_fields_set]
+        if self.kind == "image" and of_sound:
+            raise ValueError(f"{self.flag(of_sound[0])} is for sound; leave it out with --kind image")
         if self.png and self.kind == "waveform":
             raise ValueError("--png draws spectrograms; leave it out with --kind waveform")
         if self.hop > self.n_fft:

@@ -7,7 +7,7 @@ from pydantic import model_validator
 from birdssl.settings.base import Settings, setting
 
 OptimiserName = Literal["sgd", "adam", "rmsprop", "lars"]
-Kept = Literal["best", "last"]
+Selected = Literal["score", "health", "last"]
 
 
 class OptimisationSettings(Settings):
@@ -58,8 +58,8 @@ class OptimisationSettings(Settings):
         return self
 
     @property
-    def kept_epoch(self) -> Kept:
-        """Which epoch's weights are kept, where nothing chooses one: the last."""
+    def selected(self) -> Selected:
+        """What chooses the epoch whose weights are kept. Where no part of the clips is held out it's the last."""
         return "last"
 
 
@@ -72,12 +72,11 @@ class TrainingSettings(OptimisationSettings):
     validation_fraction: float = setting(
         0.1, "Without --fold: share of the clips held out, by whole origins, to choose the epoch by.", gt=0, lt=1
     )
-    keep: Kept | None = setting(
-        None,
-        "Which epoch's weights are kept: the best by the held-out clips (default), or the last (default for byol-a, "
-        "whose loss means something else in every epoch).",
-    )
 
-    @property
-    def kept_epoch(self) -> Kept:
-        return self.keep or "best"
+
+class LabelSettings(Settings):
+    """What becomes of clips that can't be learnt as they are labelled."""
+
+    several_labels: Literal["refuse", "leave-out"] = setting(
+        "refuse", "What to do with clips of several labels, since one label a clip is learnt, if any."
+    )

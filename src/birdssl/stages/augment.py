@@ -18,7 +18,7 @@ from birdssl.errors import BadInput, IncompatibleError
 from birdssl.seeds import derive, generator
 from birdssl.settings.augment import AugmentSettings
 from birdssl.stages.clip_sound import ClipSound, Row, clip_rejects
-from birdssl.stages.clip_table import block_units, merged_facts, read_clips, remove_strays
+from birdssl.stages.clip_table import block_units, merged_facts, read_clips, recording_contents, remove_strays
 from birdssl.stages.contract import Result, Stage, Unit, inherit
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,9 @@ class Augment(Stage[AugmentSettings]):
         audio = self.settings.audio
         rows = AUDIO_ROWS if audio else PLAN_ROWS
         sound = self.clip_seconds * self.sample_rate * FLAC_BYTES if audio else 0
-        return block_units(self._rows(originals), artifacts, rows, ROW_BYTES + round(sound), "block")
+        return block_units(
+            self._rows(originals), recording_contents(artifacts), rows, ROW_BYTES + round(sound), "block"
+        )
 
     def _check(self, originals: pl.DataFrame) -> None:
         """Say what balance can't do with these labels."""

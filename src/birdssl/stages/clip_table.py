@@ -53,15 +53,13 @@ def merged_facts(artifacts: Sequence[Artifact]) -> dict[str, Any]:
     return merged
 
 
-def block_units(
-    table: pl.DataFrame, artifacts: Sequence[Artifact], rows: int, bytes_per_row: int, name: str
-) -> list[Unit]:
+def block_units(table: pl.DataFrame, contents: dict[str, str], rows: int, bytes_per_row: int, name: str) -> list[Unit]:
     """Units of up to `rows` rows each, named "<name>-00000" and so on; the payload is the block.
 
     A clip stays with its copies and views, so a block is longer than `rows` where one clip's alone are. A block's
-    identity covers its rows and the contents of its recordings, so that an update renews only blocks that have changed.
+    identity covers its rows and the `contents` of its recordings, as `recording_contents` gives them, so that an update
+    renews only blocks that have changed.
     """
-    contents = recording_contents(artifacts)
     units = []
     for number, (start, end) in enumerate(_family_blocks(table, rows)):
         block = table.slice(start, end - start)
@@ -127,7 +125,7 @@ def _earlier(path: Path) -> dict[str, str]:
 
 def _block_digest(block: pl.DataFrame, contents: dict[str, str]) -> str:
     recordings = block["recording"].unique().sort().to_list()
-    return _digest(block.write_ndjson(), *(contents.get(name, contents[""]) for name in recordings))
+    return _digest(block.write_ndjson(), *(contents.get(name) or contents[""] for name in recordings))
 
 
 def _digest(*parts: str) -> str:

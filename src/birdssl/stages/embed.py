@@ -18,7 +18,7 @@ from birdssl.audio.spectrogram import Frontend
 from birdssl.errors import BadInput, IncompatibleError, NoInputError, UsageError
 from birdssl.settings.embed import EmbedSettings
 from birdssl.stages.clip_sound import ClipSound
-from birdssl.stages.clip_table import block_units, read_clips
+from birdssl.stages.clip_table import block_units, read_clips, recording_contents
 from birdssl.stages.contract import Reject, Result, Source, Stage, Unit, inherit
 from birdssl.stages.frontends import AnyFrontend, stored, stored_shape
 from birdssl.stages.inference import Answers, Network, model_facts, model_source, open_network
@@ -121,7 +121,7 @@ class Embed(Stage[EmbedSettings]):
             first += height
             shards = self._shards(artifact, rows)
             name = f"{number:02d}-{artifact.path.resolve().name}"
-            for unit in block_units(rows, [artifact], UNIT_ROWS, size, name):
+            for unit in block_units(rows, recording_contents([artifact]), UNIT_ROWS, size, name):
                 identity = f"{unit.identity} {self.vectors.digest}"
                 units.append(Unit(unit.key, identity, Part(unit.payload, shards), unit.size))
         return units

@@ -33,10 +33,10 @@ from birdssl.evaluation.lineage import (
     learned_from,
     model_fold,
     model_run,
+    past,
     run_fold,
     seen_unlabelled,
     start_of,
-    taught_by,
 )
 from birdssl.evaluation.metrics import ClassList, class_list
 from birdssl.evaluation.page import render_page
@@ -370,9 +370,8 @@ def _refuse_twins(entries: Sequence[Entry]) -> None:
 
 
 def _origins_learned(artifact: Artifact, run: Artifact | None, training: pl.DataFrame | None) -> set[str]:
-    """Origins that labels were learned from: by the model, and by a probe on its embeddings."""
-    unlabelled = run is None or (run.verb == "fewshot" and "scores" not in artifact.facts)  # few-shot's bare encoder
-    by_model = [] if run is None or unlabelled else taught_by(run)["origin"].to_list()
+    """Origins that labels were learned from: by the model, by those it started from, and by a probe."""
+    by_model = past(run.path, "scores" in artifact.facts).taught_origins if run is not None else ()
     return {*by_model, *([] if training is None else training["origin"].to_list())}
 
 

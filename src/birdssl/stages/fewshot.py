@@ -56,7 +56,7 @@ from birdssl.stages.fewshot_cell import Cell, CellWork, build_start
 from birdssl.stages.fewshot_groups import groups_path, wanted_groups
 from birdssl.stages.fewshot_notes import notes
 from birdssl.stages.fewshot_tables import told, write_tables
-from birdssl.stages.frontends import PICTURES, check_length, started_frontend, waveform_frontend
+from birdssl.stages.frontends import check_length, holds_pictures, started_frontend, waveform_frontend
 from birdssl.stages.inference import model_source
 from birdssl.stages.tables import TABLES
 from birdssl.stages.training import check_start_options, training_plan
@@ -148,7 +148,7 @@ class Fewshot(Stage[FewshotSettings]):
         """Draw all episodes, and look at all that they need, before anything is trained."""
         settings, artifacts = self.settings, self.artifacts()
         self.data = join(artifacts, self.out)
-        if self.data.facts["kind"] == PICTURES:
+        if holds_pictures(self.data.facts):
             raise IncompatibleError(
                 f"{self.inputs[0]} holds pictures, and few-shot takes sound; run `birdssl render --kind waveform`"
             )

@@ -30,25 +30,28 @@ from birdssl.seeds import derive
 from birdssl.settings.finetune import FinetuneSettings
 from birdssl.stages.contract import Result, Source, Stage, Unit, inherit, relative
 from birdssl.stages.frontends import (
-    PICTURES,
     check_length,
+    holds_pictures,
     input_options,
     refuse_frontend_settings,
     started_frontend,
+    takes_pictures,
     waveform_frontend,
 )
+from birdssl.stages.images import IMAGES
 from birdssl.stages.inference import model_source
 from birdssl.stages.training import (
     HISTORY,
     check_start_options,
     encoder_options,
+    labelled_inputs,
     read_provenance,
     training_identity,
     training_plan,
 )
 from birdssl.training.finetuning import Classifier, EachLabel, Finetuning, Thawed
 from birdssl.training.history import write_history
-from birdssl.training.inputs import Embedded, Inputs, Pictures
+from birdssl.training.inputs import Embedded, Inputs
 from birdssl.training.joined import SOURCE, Joined, differing, join
 from birdssl.training.labelled import (
     USES,
@@ -67,7 +70,7 @@ from birdssl.training.partition import part_by_fold, part_by_origin, without_tes
 from birdssl.training.precision import without_tf32
 from birdssl.training.saved_model import PAYLOAD, Activation, ModelSpec, SavedModel, load_model, save_model
 from birdssl.training.session import Session, training_session
-from birdssl.training.waveforms import Frontend, Sounds, WaveformClips, fitted
+from birdssl.training.waveforms import Frontend
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +209,9 @@ class Finetune(Stage[FinetuneSettings]):
         assert self.started is not None
         check_start_options(settings, self.started.encoder, str(self.start))
         made = self.started.frontend
-        wanted = made if self.frontend is None else {name: made.get(name) for name in ("sample_rate", "clip_seconds")}
+        if self.frontend is not None:
+            made = {name: made.get(name) for name in ("sample_rate", "clip_seconds")}
+        wanted = {name: value for name, value in made.items() if name != "kind"}  # of images: height and width
         found = {name: (self.data.facts["frontend"] or self.data.facts).get(name) for name in wanted}
         difference = differing({"frontend": found}, {"frontend": wanted}, ("frontend",))
         if difference:
@@ -218,9 +223,14 @@ class Finetune(Stage[FinetuneSettings]):
     def _frontend(self) -> Frontend | None:
         """Of waveforms: the start's, or what the settings ask for, not fitted yet. None for pictures."""
         stored = str(self.inputs[0])
-        if self.data.facts["kind"] == PICTURES:
+        if self.data.facts["kind"] == IMAGES:
+            raise IncompatibleError(
+                f"{stored} holds images, and a classifier is of sounds; learn from them by `birdssl pretrain "
+                "--objective supervised`, and fine-tune what comes out on clips"
+            )
+        if holds_pictures(self.data.facts):
             refuse_frontend_settings(self.settings, stored)
-            if self.started is not None and "kind" in self.started.frontend:
+            if self.started is not None and not takes_pictures(self.started.frontend):
                 raise IncompatibleError(
                     f"{stored} holds pictures, and {self.start} takes sound; run `birdssl render --kind waveform`"
                 )
@@ -280,23 +290,14 @@ class Finetune(Stage[FinetuneSettings]):
             self.options.device, settings.precision, settings.threads, encoder.name, self.scratch
         ) as session:
             plan = training_plan(settings, encoder.name, self.batch)
-            inputs, frontend = self._inputs(session)
+            places = torch.tensor((self.rows[PART] != VALIDATION).to_list()).nonzero()[:, 0]
+            fit = places if self.started is None else None
+            inputs, frontend = labelled_inputs(self.data, self.rows, self.frontend, settings, session.device, fit)
             task = self._task(network, inputs, session)
             trained = train(task, plan, session.fabric, self.scratch, session.environment)
             thresholds = self._thresholds(task) if self.each else None
         self._save(network, frontend, trained, session, thresholds)
         return Result(self.rows.select(list(self.schema)))
-
-    def _inputs(self, session: Session) -> tuple[Inputs, dict[str, Any]]:
-        """The clips as the encoder takes them, and the frontend that goes with the model."""
-        held = self.data.hold(self.rows, session.device, self.settings.memory_budget)
-        if self.frontend is None:
-            return Pictures(held), self.data.facts["frontend"]
-        sounds = Sounds.of(held, self.settings.seed, self.settings.gain)
-        frontend = self.frontend
-        if self.started is None:
-            frontend = fitted(frontend, sounds, torch.tensor((self.rows[PART] != VALIDATION).to_list()).nonzero()[:, 0])
-        return WaveformClips(sounds, frontend), frontend.to_dict()
 
     def _task(self, network: Classifier, inputs: Inputs, session: Session) -> Finetuning:
         rows = self.rows
@@ -378,13 +379,15 @@ class Finetune(Stage[FinetuneSettings]):
         }
 
     def report(self, summary: dict[str, Any]) -> str:
-        """The best epoch in a sentence, and what is known of clips without a class."""
+        """The kept epoch in a sentence, and what is known of clips without a class."""
         score = EachLabel.score if self.each else Finetuning.score
         name = score.removeprefix("validation_").replace("_", " ")
+        by_score = self.settings.selected == "score"
+        flatters = "it chose the epoch, so it flatters; " if by_score else ""
         found = (
             f"{self.encoder_name} from {self.settings.start}: epoch {summary['best_epoch']} of {self.settings.epochs} "
-            f"has the best {name} on {summary['validation_clips']} held-out clips, {summary[score]:.1%} (it chose the "
-            "epoch, so it flatters; score the test part with `birdssl embed` and `birdssl evaluate`)"
+            f"has {'the best' if by_score else 'a'} {name} on {summary['validation_clips']} held-out clips, "
+            f"{summary[score]:.1%} ({flatters}score the test part with `birdssl embed` and `birdssl evaluate`)"
         )
         if not self.each:
             return found

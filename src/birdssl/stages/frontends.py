@@ -14,12 +14,23 @@ from birdssl.errors import IncompatibleError, UsageError
 from birdssl.models.encoder import Encoder
 from birdssl.settings.frontend import FrontendSettings
 from birdssl.settings.names import ENCODER_INPUT, ENCODER_PRESET
+from birdssl.stages.images import IMAGES
 from birdssl.training.waveforms import Frontend
 
 log = logging.getLogger(__name__)
 
-PICTURES = "spectrogram"  # kind of shards; the other is "waveform"
+PICTURES = "spectrogram"  # kind of shards; the others are "waveform" and IMAGES
 AnyFrontend = PictureFrontend | Frontend
+
+
+def holds_pictures(facts: dict[str, Any]) -> bool:
+    """Whether shards of these facts hold pictures, of sound or of anything else, and not waveforms."""
+    return facts["kind"] in (PICTURES, IMAGES)
+
+
+def takes_pictures(made: dict[str, Any]) -> bool:
+    """Whether a model with this frontend, as model.json has it, takes pictures: of sound, or of anything else."""
+    return made.get("kind") in (None, IMAGES)
 
 
 def waveform_frontend(settings: FrontendSettings, encoder: str, facts: dict[str, Any]) -> Frontend:
@@ -95,7 +106,7 @@ def started_frontend(settings: FrontendSettings, made: dict[str, Any], start: st
     changing = [name for name in given if name not in ("crops", "gain")]
     if changing:
         raise UsageError(f"{settings.flag(changing[0])}: the start {start} brings its own frontend; leave it out")
-    if "kind" not in made:
+    if takes_pictures(made):
         raise IncompatibleError(
             f"{start} takes pictures, and the input holds waveforms; run `birdssl render` without --kind waveform, or "
             "start from another model"
@@ -110,7 +121,15 @@ def read_frontend(made: dict[str, Any]) -> Frontend:
 
 
 def any_frontend(made: dict[str, Any]) -> AnyFrontend:
-    """A frontend from what model.json says of it: of pictures where it names no kind."""
+    """A frontend from what model.json says of it: of pictures where it names no kind.
+
+    Raises IncompatibleError for a model of images, which has learnt nothing of how sound becomes a picture.
+    """
+    if made.get("kind") == IMAGES:
+        raise IncompatibleError(
+            "the model has learnt from images, so it doesn't say how sound becomes a picture; `birdssl finetune SHARDS "
+            "--start MODEL` gives it the way of your clips, and with --epochs 0 leaves its encoder as it is"
+        )
     return read_frontend(made) if "kind" in made else PictureFrontend.from_dict(made)
 
 

@@ -1,8 +1,8 @@
-"""`birdssl pretrain`: unlabelled clips to an encoder.
+"""`birdssl pretrain`: unlabelled clips, or the labels of others, to an encoder.
 
 OUT/model.json, encoder.safetensors    the encoder of the best epoch
-OUT/network.safetensors                what the objective saw it through: projector, its own weights
-OUT/history.csv                        a row an epoch: losses, health, retrieval
+OUT/network.safetensors                what the objective saw it through: projector, its own weights, or a head
+OUT/history.csv                        a row an epoch: losses, health, retrieval or accuracies
 """
 
 import logging
@@ -22,6 +22,7 @@ from birdssl.models.published import load_published
 from birdssl.models.registry import build_encoder
 from birdssl.objectives.objective import small_batch_message
 from birdssl.seeds import derive
+from birdssl.settings.names import SUPERVISED
 from birdssl.settings.objective import OWN
 from birdssl.settings.pretrain import PretrainSettings
 from birdssl.stages.contract import Result, Stage, Unit
@@ -31,7 +32,7 @@ from birdssl.stages.training import HISTORY, encoder_options, read_provenance, t
 from birdssl.training.history import write_history
 from birdssl.training.joined import SOURCE, Joined, join
 from birdssl.training.loop import Trained, train
-from birdssl.training.methods import METHODS, Sources, frames_needed
+from birdssl.training.methods import METHODS, frames_needed
 from birdssl.training.optimisers import usual_batch
 from birdssl.training.pretraining import PairNetwork
 from birdssl.training.saved_model import PAYLOAD, ModelSpec, save_model
@@ -108,7 +109,7 @@ class Pretrain(Stage[PretrainSettings]):
     def _network(self) -> nn.Module:
         encoder = self._encoder()
         with seeded_weights(derive(self.settings.seed, "projector")):
-            return METHODS[self.settings.objective].build(encoder, self.settings.own())
+            return self.material.network(encoder)
 
     def work(self, unit: Unit) -> Result:
         """Train, and save the best epoch."""
@@ -118,17 +119,8 @@ class Pretrain(Stage[PretrainSettings]):
         ) as session:
             network = self._network()
             self._warn_of_small_batch(network)
-            sources, frontend = self.material.open(session.device)
             log.info("%d clips to train on, %d for validation", *self.material.clips.values())
-            given = Sources(
-                sources[TRAINING],
-                sources[VALIDATION],
-                self.batch,
-                settings.seed,
-                settings.own(),
-                settings.shuffle_pairs,
-            )
-            task = METHODS[settings.objective].task(network, given)
+            task, frontend = self.material.task(network, self.batch, session.device)
             plan = training_plan(settings, self.encoder_name, self.batch, pretraining=True)
             trained = train(task, plan, session.fabric, self.scratch, session.environment)
         self._save(network, frontend, trained, session)
@@ -152,8 +144,11 @@ class Pretrain(Stage[PretrainSettings]):
             "epochs": self.settings.epochs,
             "scores": scores,
             "start": trained.history[0],
-            "collapsed": lasting_collapse(trained.history) is not None,
         }
+        if self.settings.objective == SUPERVISED:
+            provenance["taught"] = list(self.material.classes)  # outputs of the head that stays beside
+        else:
+            provenance["collapsed"] = lasting_collapse(trained.history) is not None
         write_history(self.out / HISTORY, trained.history)
         encoder = network.encoder
         assert isinstance(encoder, Encoder)
@@ -175,6 +170,15 @@ class Pretrain(Stage[PretrainSettings]):
             "validation_clips": self.material.clips[VALIDATION],
             "best_epoch": made["best_epoch"],
             "validation_loss": made["scores"]["validation_loss"],
+            **self._found(made),
+        }
+
+    def _found(self, made: dict[str, Any]) -> dict[str, Any]:
+        """What can be read by itself, as a loss can't."""
+        if self.settings.objective == SUPERVISED:
+            name = "validation_balanced_accuracy"
+            return {"classes": len(self.material.classes), name: made["scores"][name]}
+        return {
             "retrieval": made["scores"]["retrieval"],
             "retrieval_before": made["start"]["retrieval"],
             "collapsed": made["collapsed"],
@@ -182,14 +186,26 @@ class Pretrain(Stage[PretrainSettings]):
 
     def report(self, summary: dict[str, Any]) -> str:
         """The best epoch in a sentence."""
-        masked = METHODS[self.settings.objective].views == ("one",)
-        sought = "what was hidden of a clip" if masked else "a clip's other view"
-        kept_last = self.settings.kept_epoch == "last"
-        chosen = "is kept, with a validation loss of" if kept_last else "has the lowest validation loss"
+        chosen = {
+            "score": "has the lowest validation loss",
+            "health": "finds most views again, with a validation loss of",
+            "last": "is kept, with a validation loss of",
+        }[self.settings.selected]
         text = (
             f"{self.settings.objective} on {self.encoder_name}: epoch {summary['best_epoch']} of "
-            f"{self.settings.epochs} {chosen}, {summary['validation_loss']:.4g}; {sought} is found among "
-            f"{summary['validation_clips']} in {summary['retrieval']:.1%} of cases "
+            f"{self.settings.epochs} {chosen}, {summary['validation_loss']:.4g}; {self._found_in_words(summary)}"
+        )
+        return text + ("; embeddings have collapsed, see run.log" if summary.get("collapsed") else "")
+
+    def _found_in_words(self, summary: dict[str, Any]) -> str:
+        if self.settings.objective == SUPERVISED:
+            return (
+                f"balanced accuracy {summary['validation_balanced_accuracy']:.1%} on {summary['validation_clips']} "
+                f"held-out ones of {summary['classes']} labels"
+            )
+        masked = METHODS[self.settings.objective].views == ("one",)
+        sought = "what was hidden of a clip" if masked else "a clip's other view"
+        return (
+            f"{sought} is found among {summary['validation_clips']} in {summary['retrieval']:.1%} of cases "
             f"({summary['retrieval_before']:.1%} before training)"
         )
-        return text + ("; embeddings have collapsed, see run.log" if summary["collapsed"] else "")

@@ -1,4 +1,4 @@
-"""`birdssl render`: clips, copies and views as arrays in shards, and pictures for a person.
+"""`birdssl render`: clips, copies and views, or images, as arrays in shards, and pictures for a person.
 
 OUT/shards/00012.npy             (n, height, width) uint8, or (n, samples) int16; the manifest says shard and row
 OUT/contact-sheets/CLASS.png     some clips of each class, with axes; copies and views beside their clips
@@ -18,6 +18,7 @@ from PIL import Image
 
 from birdssl.artifacts.atomic import atomic_path
 from birdssl.artifacts.manifest import ORIGINAL
+from birdssl.artifacts.recordings import Listing, list_recordings
 from birdssl.artifacts.shards import FOLDER, Shards, shard_path, write_shard
 from birdssl.audio.augment import apply
 from birdssl.audio.encode import FULL_SCALE, as_int16
@@ -26,8 +27,10 @@ from birdssl.errors import BadInput, IncompatibleError
 from birdssl.evaluation.contact_sheet import Tile, draw_sheet
 from birdssl.settings.render import RenderSettings
 from birdssl.stages.clip_sound import ClipSound, Row, clip_rejects
-from birdssl.stages.clip_table import block_units, merged_facts, read_clips, remove_strays
-from birdssl.stages.contract import Result, Stage, Unit, inherit
+from birdssl.stages.clip_table import block_units, merged_facts, read_clips, recording_contents, remove_strays
+from birdssl.stages.contract import Reject, Result, Source, Stage, Unit, inherit
+from birdssl.stages.images import IMAGE_SUFFIXES, IMAGES, grey_picture, image_rows
+from birdssl.stages.recording_inputs import recording_sources
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +48,39 @@ class Render(Stage[RenderSettings]):
     verb: ClassVar[str] = "render"
     owns: ClassVar[tuple[str, ...]] = (FOLDER, SHEETS, PNG)
     accepts: ClassVar[tuple[str, ...]] = ("segment", "split", "augment")
-    front: Frontend
+    front: Frontend  # of sound alone
     inherited: dict[str, Any]
+    listing: Listing  # of images alone
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Workers get their rows with the unit; the list of all images stays here."""
+        return {name: value for name, value in self.__dict__.items() if name != "listing"}
+
+    @property
+    def images(self) -> bool:
+        """Whether the inputs are folders of images."""
+        return self.settings.kind == IMAGES
+
+    def sources(self) -> list[Source]:
+        """The clips, or the folders of images."""
+        return recording_sources(self.inputs, self.listing) if self.images else super().sources()
 
     def plan(self) -> list[Unit]:
         """Cut the rows into shards, in their order."""
+        return self._plan_images() if self.images else self._plan_sound()
+
+    def _plan_images(self) -> list[Unit]:
+        self.listing = list_recordings(self.inputs, IMAGE_SUFFIXES, "images")
+        rows = image_rows(self.listing.recordings, self.out)
+        height, width = self.settings.pixels
+        frontend = {"kind": IMAGES, "height": height, "width": width}
+        classes = sorted(rows["labels"].explode(empty_as_null=False).unique().to_list())
+        self.inherited = {"classes": classes, "sample_rate": None, "clip_seconds": None, "frontend": frontend}
+        contents = {image.name: image.identity for image in self.listing.recordings}
+        units = block_units(rows, contents, self.settings.shard_rows, self._row_bytes(), "shard") if len(rows) else []
+        return units + [Unit(item.name, "refused", item.reason) for item in self.listing.refused]
+
+    def _plan_sound(self) -> list[Unit]:
         artifacts, settings = self.artifacts(), self.settings
         rate = inherit(settings.sample_rate, artifacts, "sample_rate")
         seconds = inherit(None, artifacts, "clip_seconds")
@@ -66,37 +97,43 @@ class Render(Stage[RenderSettings]):
                 "--n-fft or --f-min", empty, settings.n_mels,
             )  # fmt: skip
         self.inherited = merged_facts(artifacts)
+        contents = recording_contents(artifacts)
+        return block_units(read_clips(artifacts, self.out), contents, settings.shard_rows, self._row_bytes(), "shard")
+
+    def _row_bytes(self) -> int:
+        """About how much is written for a row."""
         array = self._array()
         size = int(np.prod(array["shape"])) * np.dtype(array["dtype"]).itemsize
-        size += round(size * PNG_SHARE) if settings.png else 0
-        return block_units(read_clips(artifacts, self.out), artifacts, settings.shard_rows, size, "shard")
+        return size + (round(size * PNG_SHARE) if self.settings.png else 0)
 
     def _array(self) -> dict[str, Any]:
         """Shape and type of one clip."""
         if self.settings.kind == "waveform":
             return {"shape": [self.front.samples], "dtype": "int16"}
-        return {"shape": [self.front.height, self.front.width], "dtype": "uint8"}
+        return {"shape": list(self.settings.pixels), "dtype": "uint8"}
 
     def facts(self) -> dict[str, Any]:
         """The input's facts, what an array holds, and how it was drawn."""
-        drawn = self.settings.kind == "spectrogram"
-        own = {
-            "kind": self.settings.kind,
-            "array": self._array(),
-            "frontend": self.front.to_dict() if drawn else None,
-        }
+        own: dict[str, Any] = {"kind": self.settings.kind, "array": self._array()}
+        if not self.images:
+            own["frontend"] = self.front.to_dict() if self.settings.kind == "spectrogram" else None
         return {**self.inherited, **own}
 
     def work(self, unit: Unit) -> Result:
         """Make one shard; clips that can't be read are left out of it, with their copies and views."""
+        if isinstance(unit.payload, str):
+            raise BadInput(unit.payload)
         rows: pl.DataFrame = unit.payload
         array = self._array()
         found = np.zeros((rows.height, *array["shape"]), array["dtype"])
         failed: dict[int, str] = {}
-        for places, waves in self._waveforms(rows, failed):
-            found[places] = self._drawn(waves)
+        for places, arrays in self._pictures(rows, failed) if self.images else self._sounds(rows, failed):
+            found[places] = arrays
         keep = np.setdiff1d(np.arange(rows.height), list(failed))
-        rejects = clip_rejects(rows, failed)
+        if self.images:
+            rejects = [Reject(rows["recording"][place], "", failed[place]) for place in sorted(failed)]
+        else:
+            rejects = clip_rejects(rows, failed)
         shard = int(unit.key.removeprefix("shard-"))
         if not len(keep):
             shard_path(self.out, shard).unlink(missing_ok=True)  # of an earlier run, before an update
@@ -110,10 +147,18 @@ class Render(Stage[RenderSettings]):
                 _write_png(self.out / PNG / png_name(row), Image.fromarray(picture))
         return Result(kept, rejects)
 
-    def _drawn(self, waves: np.ndarray) -> np.ndarray:
-        if self.settings.kind == "spectrogram":
-            return self.front(waves)
-        return as_int16(waves)
+    def _pictures(self, rows: pl.DataFrame, failed: dict[int, str]) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Places in the block and their images (1, height, width), one at a time."""
+        for place, path in enumerate(rows["path"].to_list()):
+            try:
+                yield [place], grey_picture(self.out / path, *self.settings.pixels)[None]
+            except BadInput as error:
+                failed[place] = str(error)
+
+    def _sounds(self, rows: pl.DataFrame, failed: dict[int, str]) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Places in the block and what is stored of their sounds, some at a time."""
+        for places, waves in self._waveforms(rows, failed):
+            yield places, self.front(waves) if self.settings.kind == "spectrogram" else as_int16(waves)
 
     def _waveforms(self, rows: pl.DataFrame, failed: dict[int, str]) -> Iterator[tuple[list[int], np.ndarray]]:
         """Places in the block and their waveforms (n, samples), some at a time, read in order of file and offset."""
@@ -144,7 +189,7 @@ class Render(Stage[RenderSettings]):
         """Draw the contact sheets and count."""
         columns = ["id", "role", "parent", "recording", "start", "labels", "operations", "number", "shard", "row"]
         table = manifest.select(columns).collect()
-        sheets = self._write_sheets(table) if self.settings.sheet else []
+        sheets = self._write_sheets(table) if self.settings.sheet and not self.images else []
         if self.settings.png:
             remove_strays(self.out / PNG, {self.out / PNG / png_name(row) for row in table.iter_rows(named=True)})
         roles = dict(table["role"].value_counts().sort("role").iter_rows())

@@ -7,17 +7,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+import torch
+
 from birdssl.artifacts.artifact import Artifact
 from birdssl.artifacts.published import published_weights
 from birdssl.errors import IncompatibleError, UsageError
 from birdssl.models.encoder import Encoder
 from birdssl.models.published import published_options
 from birdssl.models.registry import ENCODERS, SIZES, sized
+from birdssl.settings.finetune import FinetuneSettings
 from birdssl.settings.network import NetworkSettings
+from birdssl.settings.pretrain import PretrainSettings
 from birdssl.settings.training import OptimisationSettings
+from birdssl.training.inputs import Inputs, Pictures
+from birdssl.training.joined import Joined
 from birdssl.training.loop import TrainingPlan
 from birdssl.training.optimisers import Schedule, plan_optimiser
 from birdssl.training.saved_model import DESCRIPTION
+from birdssl.training.waveforms import Frontend, Sounds, WaveformClips, fitted
 
 HISTORY = "history.csv"
 PUBLISHED = "published"  # a start from --weights FILE
@@ -96,8 +104,29 @@ def training_plan(
         schedule,
         drop_last=pretraining,
         validate_every=settings.validate_every,
-        keep=settings.kept_epoch,
+        select=settings.selected,
     )
+
+
+def labelled_inputs(
+    data: Joined,
+    rows: pl.DataFrame,
+    frontend: Frontend | None,
+    settings: PretrainSettings | FinetuneSettings,
+    device: torch.device,
+    fit: torch.Tensor | None,
+) -> tuple[Inputs, dict[str, Any]]:
+    """The clips of `rows` as an encoder takes them, on a device, and the frontend that goes with the model.
+
+    `frontend` is that of waveforms, None for pictures; its statistics are fitted to the clips numbered `fit`, where
+    they aren't those of a start already.
+    """
+    held = data.hold(rows, device, settings.memory_budget)
+    if frontend is None:
+        return Pictures(held), data.facts["frontend"]
+    sounds = Sounds.of(held, settings.seed, settings.gain)
+    frontend = frontend if fit is None else fitted(frontend, sounds, fit)
+    return WaveformClips(sounds, frontend), frontend.to_dict()
 
 
 def read_provenance(out: Path) -> dict[str, Any]:

@@ -37,8 +37,8 @@ def labelled_rows(rows: pl.DataFrame, leave_out_several: bool = False) -> pl.Dat
         first = several.row(0, named=True)
         raise IncompatibleError(
             f"{several.height} clips have several labels, such as {first['recording']} at {first['start']:g} s "
-            f"({', '.join(first['labels'])}), and fine-tuning takes one label a clip; --several-labels leave-out "
-            "trains without them, and `birdssl finetune --several-labels each` tells every class by itself"
+            f"({', '.join(first['labels'])}), and one label a clip is learnt; --several-labels leave-out trains "
+            "without them, and `birdssl finetune --several-labels each` tells every class by itself"
         )
     return _labelled(rows, labels == 1)
 
@@ -61,7 +61,7 @@ def _labelled(rows: pl.DataFrame, wanted: pl.Expr) -> pl.DataFrame:
     if found.is_empty():
         raise IncompatibleError(
             f"none of {unlabelled} clips has a label; give labels to `birdssl segment --label-from`, or train without "
-            "them by `birdssl pretrain`"
+            "them by the other objectives of `birdssl pretrain`"
         )
     if unlabelled:
         log.info("%d clips without a label are left out", unlabelled)

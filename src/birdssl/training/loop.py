@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -22,8 +22,9 @@ from birdssl.errors import BirdsslError
 from birdssl.seeds import derive
 from birdssl.training.batches import epoch_order, share, training_batches
 from birdssl.training.checkpoints import Progress, read_progress, restore, restore_best, save_checkpoint
+from birdssl.training.choice import By, chosen_epoch
 from birdssl.training.held import one_ahead
-from birdssl.training.history import Row, best_epoch, epoch_line
+from birdssl.training.history import Row, epoch_line
 from birdssl.training.optimisers import OptimiserPlan, Schedule, build_optimiser, set_rate
 from birdssl.training.precision import without_tf32
 from birdssl.training.task import Batch, Task
@@ -38,7 +39,7 @@ SAY_EVERY = 30.0  # s between lines within a long epoch
 class TrainingPlan:
     """How long and in what steps to train. `batch` counts items over all processes.
 
-    `keep` says which epoch the network is left with: the best by the task's score, or the last.
+    `select` says which epoch the network is left with (`birdssl.training.choice`).
     """
 
     epochs: int
@@ -48,7 +49,7 @@ class TrainingPlan:
     schedule: Schedule = field(default_factory=Schedule)
     drop_last: bool = False
     validate_every: int = 1
-    keep: Literal["best", "last"] = "best"
+    select: By = "score"
 
     def validates(self, epoch: int) -> bool:
         """Whether an epoch is validated and its end kept on disk: the start, each n-th, and the last."""
@@ -196,8 +197,7 @@ def _advance(
     progress.history.append(row)
     if not plan.validates(progress.epoch):
         return
-    last = progress.epoch if plan.keep == "last" else None
-    own = last or best_epoch(progress.history, task.score, task.larger_is_better)
+    own = chosen_epoch(progress.history, plan.select, task)
     # batch statistics, and so validation, may differ between processes on a CPU; the files are the first one's
     progress.best = fabric.broadcast(own)
     if fabric.is_global_zero:

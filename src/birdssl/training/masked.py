@@ -1,6 +1,5 @@
 """Masked acoustic modelling as a task: an encoder that rebuilds what is hidden of a spectrum (Mockingjay, TERA)."""
 
-import logging
 from typing import ClassVar, Protocol, cast
 
 import torch
@@ -18,9 +17,7 @@ from birdssl.training.mel import mel_bins
 from birdssl.training.pairs import Views, another_clip
 from birdssl.training.retrieval import retrieval_top1
 from birdssl.training.task import Batch, Task
-from birdssl.training.validation import PROBED, exact_place, lasting_collapse, settled, spread
-
-log = logging.getLogger(__name__)
+from birdssl.training.validation import PROBED, exact_place, say_collapse, settled, spread
 
 VARIANTS: dict[str, Masking] = {"mockingjay": MOCKINGJAY, "tera": TERA}
 TRIED = 32  # frames that an encoder is tried on
@@ -158,10 +155,8 @@ class MaskedModelling(Task):
         }
 
     def remark(self, history: list[Row]) -> None:
-        """Collapse is said when it has set in, not again each epoch."""
-        now = lasting_collapse(history)
-        if now and not lasting_collapse(history[:-1]):
-            log.warning("epoch %d: %s", int(history[-1]["epoch"]), now)
+        """Collapse is said."""
+        say_collapse(history)
 
 
 def hidden_difference(rebuilt: Tensor, content: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:

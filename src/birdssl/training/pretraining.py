@@ -1,6 +1,5 @@
 """Self-supervised pretraining as a task: pairs of views through encoder and projector to an objective."""
 
-import logging
 from abc import abstractmethod
 from typing import ClassVar
 
@@ -14,9 +13,7 @@ from birdssl.training.gather import gather
 from birdssl.training.history import Row
 from birdssl.training.pairs import Views
 from birdssl.training.task import Batch, Task
-from birdssl.training.validation import Measured, lasting_collapse, validated
-
-log = logging.getLogger(__name__)
+from birdssl.training.validation import Measured, say_collapse, validated
 
 
 class PairNetwork(nn.Module):
@@ -64,10 +61,8 @@ class PairTask(Task):
         return validated(self.validation, self.batch, self.measure, self.memory)
 
     def remark(self, history: list[Row]) -> None:
-        """Collapse is said when it has set in, not again each epoch."""
-        now = lasting_collapse(history)
-        if now and not lasting_collapse(history[:-1]):
-            log.warning("epoch %d: %s", int(history[-1]["epoch"]), now)
+        """Collapse is said."""
+        say_collapse(history)
 
 
 class Pretraining(PairTask):

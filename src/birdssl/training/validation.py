@@ -1,5 +1,6 @@
 """What tasks on pairs of views tell of their validation part: loss, health of projections, retrieval by embeddings."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -7,11 +8,13 @@ import torch
 from torch import Tensor
 
 from birdssl.training.batches import even_batches
-from birdssl.training.health import collapse_message, health
+from birdssl.training.health import collapse_message, effective_rank, health
 from birdssl.training.history import Row
 from birdssl.training.neighbours import kept_share, nearest
 from birdssl.training.pairs import Views
 from birdssl.training.retrieval import retrieval_top1
+
+log = logging.getLogger(__name__)
 
 NEIGHBOURS_KEPT = "neighbours"  # in a task's memory
 PROBED = 1024  # validation clips that health and retrieval look at: both grow with the square of it
@@ -40,7 +43,7 @@ class Measured:
 def validated(
     views: Views, batch: int, measure: Callable[[tuple[Tensor, ...]], Measured], memory: dict[str, Tensor]
 ) -> Row:
-    """Means over all clips of the loss and its terms, health of projections, retrieval and neighbours of embeddings.
+    """Means over all clips of the loss and its terms, health of projections; rank, retrieval, neighbours of embeddings.
 
     `memory` holds the last look's neighbours, and this one's afterwards. `measure` takes what `views` gives, in batches
     of the training size or a little more; always the views of epoch 0. The network should be in eval mode: batch
@@ -57,7 +60,8 @@ def validated(
         kept.append(tuple(exact_place(part)[wanted] for part in (*found.embeddings, *found.projections)))
     row = {f"validation_{name}": value / views.clips for name, value in sums.items()}
     h1, h2, z1, z2 = (torch.cat(parts) for parts in zip(*kept, strict=True))
-    return {**row, **health(z1, z2), "retrieval": retrieval_top1(h1, h2), **settled(h1, memory)}
+    own = {"encoder_rank": effective_rank(h1), "retrieval": retrieval_top1(h1, h2)}
+    return {**row, **health(z1, z2), **own, **settled(h1, memory)}
 
 
 def settled(embeddings: Tensor, memory: dict[str, Tensor]) -> Row:
@@ -88,6 +92,13 @@ def lasting_collapse(history: list[Row]) -> str | None:
         f"embeddings are collapsing: they fill {now['effective_rank']:.1f} directions of {start['effective_rank']:.1f} "
         "before training, and tell clips apart no better; lower the learning rate, enlarge the batch, or try vicreg"
     )
+
+
+def say_collapse(history: list[Row]) -> None:
+    """Warn of a collapse in the epoch in which it has set in, not again in each that follows."""
+    now = lasting_collapse(history)
+    if now and not lasting_collapse(history[:-1]):
+        log.warning("epoch %d: %s", int(history[-1]["epoch"]), now)
 
 
 def spread(count: int, most: int) -> Tensor:

@@ -15,11 +15,11 @@ def system(name: str, scores: list[float], silhouette: float | None = 0.125) -> 
 
 
 STARTS = {
-    "V": {"way": "pretrained", "objective": "vicreg", "encoder": "resnet50"},
-    "R": {"way": "random", "encoder": "resnet50"},
-    "S": {"way": "random", "encoder": "simple_cnn"},
-    "mel": {"way": "plain", "encoder": None},
-    "I": {"way": "imagenet", "encoder": "resnet50"},
+    "V": {"way": "pretrained", "objective": "vicreg", "encoder": "resnet50", "tuned": True},
+    "R": {"way": "random", "encoder": "resnet50", "tuned": True},
+    "S": {"way": "random", "encoder": "simple_cnn", "tuned": True},
+    "mel": {"way": "plain", "encoder": None, "tuned": False, "by": "linear"},
+    "I": {"way": "imagenet", "encoder": "resnet50", "tuned": True},
 }
 SYSTEMS = [system("mel", [0.9]), system("V", [0.5, 0.7]), system("S", [0.55, 0.65]), system("I", [0.7, 0.8], None),
            system("R", [0.4, 0.6])]  # fmt: skip
@@ -35,6 +35,18 @@ def test_rows_stand_in_the_papers_order_with_the_best_of_each_encoder():
     assert [row["system"] for row in rows if row.get("best")] == ["I"]
     assert rows[-1] == {"system": "inception from imagenet", "why": "weights not at hand"}
     assert not names_needed(rows)
+
+
+def test_uses_stand_apart_and_each_has_its_best():
+    """A frozen encoder's probe is no rival of the fine-tuned network."""
+    frozen = {name: {**STARTS[name[0]], "tuned": False, "by": "knn"} for name in ("R, k-NN", "V, k-NN")}
+    more = [*SYSTEMS, system("R, k-NN", [0.3]), system("V, k-NN", [0.2])]
+    rows = study_rows(more, {**STARTS, **frozen}, [])
+    assert [row["use"] for row in rows] == ["fine-tuned"] * 4 + ["linear probe"] + ["k-NN"] * 2
+    assert [row["system"] for row in rows if row["best"]] == ["I", "R, k-NN"]
+    assert not names_needed(rows)
+    text = study_latex(rows)
+    assert text.index(r"\emph{fine-tuned}") < text.index(r"\emph{linear probe}") < text.index(r"\emph{k-NN}")
 
 
 def test_names_stand_beside_where_start_and_encoder_are_not_enough():

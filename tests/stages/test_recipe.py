@@ -348,7 +348,7 @@ def test_shipped_recipes_go_by_their_names(tmp_path: Path) -> None:
     )
     assert [step.name for step in one] == [
         "segment", "split", "augment", "render", "pretrain", "finetune", "embed", "frozen", "probes", "mel", "plain",
-        "plain-probes", "evaluate", "folds", "starts", "table",
+        "plain-probes", "evaluate", "folds", "starts", "table", "report",
     ]  # fmt: skip
     assert str(one[4].out) in one[5].command()
     more = Expansion(found, VERBS_OF_THE_CLI, tmp_path / "runs", tmp_path, {"images": tmp_path}).steps(found.cells())

@@ -10,10 +10,12 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from birdssl.evaluation.fold_tests import ALPHA
+from birdssl.evaluation.scoring import ALL_PAIRS
 from birdssl.evaluation.starts import columns, deciding
 from birdssl.evaluation.summary import in_short
 
 NONE = "–"
+FEW_COMPARISONS = 10  # more than these are folded away, but for those that show a difference
 
 
 def render_page(
@@ -37,6 +39,7 @@ def render_page(
         loader=FunctionLoader(resource), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    environment.tests["shown"] = _shown
     systems = results["systems"]
     known = {
         "r": results,
@@ -47,6 +50,8 @@ def render_page(
         "level": f"{results['settings']['level'] * 100:g} %",
         "any_folds": any(len(system["folds"]["fold"]) > 1 for system in systems),
         "alpha": ALPHA,
+        "few": FEW_COMPARISONS,
+        "few_systems": ALL_PAIRS,
         "any_tests": any(pair.get("folds") for pair in results["comparisons"]),
         "inline": lambda path: "data:image/png;base64," + base64.b64encode(pictures[path]).decode(),
         "natural": lambda path: _width(pictures[path]) * 6 // 10,

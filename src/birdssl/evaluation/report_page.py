@@ -89,7 +89,7 @@ def render_report(
 ) -> str:
     """Lay a report out as one page.
 
-    `results` are those of an evaluation, with title, `study` (rows, named), `curves` and `health`, `map` and
+    `results` are those of an evaluation, with title, `study` (rows, named, uses), `curves` and `health`, `map` and
     the figure `folds`.
     """
     more: dict[str, Any] = {

@@ -108,6 +108,11 @@ def did_it_help(
     return [{**row, "name": row["uses"][0]["system"]} if called.count(row["name"]) > 1 else row for row in rows]
 
 
+def use_of(start: Mapping[str, Any]) -> str:
+    """What the use of a system is called: fine-tuned, linear probe and so on; of plain features by their classifier."""
+    return USES[_use(start)][0]
+
+
 def _use(start: Mapping[str, Any]) -> tuple[bool, str]:
     return bool(start["tuned"]), start.get("by", HEAD)
 

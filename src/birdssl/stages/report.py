@@ -131,7 +131,8 @@ class Report(Stage[ReportSettings]):
     def _study(self, results: dict[str, Any]) -> dict[str, Any]:
         absent = [name for name in self.settings.expected if name not in self.scores.names]
         rows = study_rows(results["systems"], starts_of(self.scores.told()), absent)
-        return {"rows": rows, "named": names_needed(rows)}
+        uses = {row["use"] for row in rows if "why" not in row}
+        return {"rows": rows, "named": names_needed(rows), "uses": len(uses)}
 
     def _curves(self) -> list[Curve]:
         runs = [run for path in self.scores.inputs if (run := model_run(open_artifact(path))) is not None]

@@ -66,4 +66,4 @@ def grey_picture(path: Path, height: int, width: int) -> np.ndarray:
         raise BadInput("is no PNG or JPEG image, whatever its name says; convert it, or remove it") from None
     except DAMAGE as error:
         reason = str(error).replace(str(path), path.name) or type(error).__name__
-        raise BadInput(f"is damaged: {reason}; copy it anew, or remove it") from None
+        raise BadInput(f"can't be read ({reason}); copy it anew, or remove it") from None

@@ -9,6 +9,7 @@ import pytest
 from chirps import rendered_labels, rendered_several
 from sklearn.metrics import average_precision_score, f1_score
 from toy import folder_bytes
+from waves import rendered_waves
 
 from birdssl.artifacts.artifact import MANIFEST, open_artifact
 from birdssl.errors import IncompatibleError, UsageError
@@ -159,3 +160,27 @@ def test_one_class_is_enough_and_no_class_is_not(tmp_path: Path):
     table.with_columns(labels=pl.lit(["none"])).write_parquet(folder / MANIFEST)
     with pytest.raises(IncompatibleError, match='every label is "none"'):
         finetune([folder], tmp_path / "other", fold=0)
+
+
+def test_a_head_on_a_frozen_encoder_is_chosen_and_given_thresholds_too(clips: Path, tmp_path: Path):
+    finetune([clips], tmp_path / "start", fold=1, epochs=0)
+    outcome = finetune([clips], tmp_path / "out", fold=1, start=str(tmp_path / "start"), freeze=True, epochs=3)
+    before, after = (load_model(tmp_path / name) for name in ("start", "out"))
+    assert all(value.equal(after.encoder.state_dict()[name]) for name, value in before.encoder.state_dict().items())
+    truth, scores = held_out(clips, tmp_path / "out", tmp_path / "embedded")
+    wanted = average_precision_score(truth, scores, average="macro")
+    assert outcome.summary["validation_macro_average_precision"] == pytest.approx(wanted, abs=1e-3)
+    assert set(after.spec.thresholds) == {"fall", "rise"}
+
+
+def test_models_of_sound_are_validated_on_the_crops_that_embed_takes(tmp_path: Path):
+    waves = rendered_waves(tmp_path / "waves", each=8, labels=("bass", "alto"), unlabelled=2)
+    sound = {"encoder": "acoustic-ssm", "size": "quick", "preset": "quick", "crops": 3, "crop_seconds": 0.5}
+    outcome = finetune([waves], tmp_path / "out", validation_fraction=0.4, epochs=2, **sound)
+    run(Embed(EmbedSettings(model=tmp_path / "out"), [waves], tmp_path / "embedded", RunOptions(device="cpu")))
+    part = open_artifact(tmp_path / "out").manifest().filter(pl.col("part") == "validation")
+    rows = open_artifact(tmp_path / "embedded").manifest().join(part.select("id"), on="id", how="semi")
+    truth = [[label in labels for label in ("alto", "bass")] for labels in rows["labels"].to_list()]
+    wanted = average_precision_score(truth, rows["scores"].to_numpy(), average="macro")
+    assert outcome.summary["validation_macro_average_precision"] == pytest.approx(wanted, abs=1e-3)
+    assert outcome.summary["unlabelled"] == 2

@@ -67,7 +67,6 @@ from birdssl.training.labelled import (
 from birdssl.training.loop import Trained, train
 from birdssl.training.optimisers import usual_batch
 from birdssl.training.partition import part_by_fold, part_by_origin, without_test
-from birdssl.training.precision import without_tf32
 from birdssl.training.saved_model import PAYLOAD, Activation, ModelSpec, SavedModel, load_model, save_model
 from birdssl.training.session import Session, training_session
 from birdssl.training.waveforms import Frontend
@@ -295,7 +294,7 @@ class Finetune(Stage[FinetuneSettings]):
             inputs, frontend = labelled_inputs(self.data, self.rows, self.frontend, settings, session.device, fit)
             task = self._task(network, inputs, session)
             trained = train(task, plan, session.fabric, self.scratch, session.environment)
-            thresholds = self._thresholds(task) if self.each else None
+            thresholds = self._thresholds(task) if isinstance(task, EachLabel) else None
         self._save(network, frontend, trained, session, thresholds)
         return Result(self.rows.select(list(self.schema)))
 
@@ -316,17 +315,11 @@ class Finetune(Stage[FinetuneSettings]):
         embedded = Embedded(inputs, network.encoder.pooled_states, self.batch)
         return task(Thawed(network), embedded, training, validation, numbers, self.batch)
 
-    def _thresholds(self, task: Finetuning) -> dict[str, float]:
+    def _thresholds(self, task: EachLabel) -> dict[str, float]:
         """For each class the threshold with the best F1 on the validation clips, by the network as it was kept."""
-        task.network.eval()
-        with torch.inference_mode(), without_tf32():
-            scores = torch.sigmoid(task.logits(task.validation)).numpy()
-        truth = task.targets[task.validation].numpy() > 0
-        found, bare = best_thresholds(truth, scores, self.classes)
-        if bare:
-            log.warning(
-                "no held-out clip of %s to choose a threshold by: it stays at %g", ", ".join(bare), DEFAULT_THRESHOLD
-            )
+        found, bare = best_thresholds(*task.validation_scores(), self.classes)
+        for name in bare:
+            log.warning("no held-out clip of %s to choose a threshold by: it stays at %g", name, DEFAULT_THRESHOLD)
         return found
 
     def _save(

@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,6 +13,7 @@ from birdssl.models.heads import Head
 from birdssl.training.batches import even_batches
 from birdssl.training.history import Row
 from birdssl.training.inputs import Inputs, mean_of_crops
+from birdssl.training.precision import without_tf32
 from birdssl.training.task import Batch, Task
 
 TINY = 1e-30  # under which a probability's logarithm is not taken
@@ -151,6 +154,13 @@ class EachLabel(Finetuning):
             "validation_loss": float(functional.binary_cross_entropy_with_logits(logits, targets)),
             "validation_macro_average_precision": macro_average_precision(targets, logits),
         }
+
+    def validation_scores(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+        """Truth and scores of the validation clips, both (clips, classes), by the network as it is now."""
+        self.network.eval()
+        with torch.inference_mode(), without_tf32():
+            scores = torch.sigmoid(self.logits(self.validation))
+        return self.targets[self.validation].numpy() > 0, scores.numpy()
 
     def _of_crops(self, logits: Tensor) -> Tensor:
         # in 64 bits, on the processor: near 1 a probability of 32 has lost its logit

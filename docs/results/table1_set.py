@@ -5,8 +5,8 @@
 
 As in a collection of recordings of known species, each recording (30 s) has residents of one species, at one of six
 sites, by one of six recorders, at an hour when the species calls; clips are cut around its calls and don't overlap.
-Which species has which of P1's counts is drawn with the seed. Writes OUT/<species>/<recording>_<second>.wav, 24 kHz, and
-OUT/labels.csv (path, label, recording, site).
+Which species has which of P1's counts is drawn with the seed. Writes OUT/<species>/<recording>_<second>.wav, 24 kHz,
+and OUT/labels.csv (path, label, recording, site).
 """
 
 import csv
@@ -51,8 +51,8 @@ def main(out: Path) -> None:
             only = replace(site, residents=(site.residents[kind],), weights=(1.0,))
             recorder = survey.recorders[(number // 2) % len(survey.recorders)]
             time = FIRST_DAY + timedelta(days=number // 6, hours=species.hours[number % len(species.hours)])
-            plan = plan_scene(generator(SEED, "focal", species.name, number), only, recorder, time, seconds=30, rate=RATE,
-                              calls_per_minute=20)  # fmt: skip
+            draw = generator(SEED, "focal", species.name, number)
+            plan = plan_scene(draw, only, recorder, time, seconds=30, rate=RATE, calls_per_minute=20)
             starts = windows(plan)[:left]
             sound = np.concatenate(list(blocks(plan))) if starts else None
             for begin in starts:

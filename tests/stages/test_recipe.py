@@ -353,7 +353,8 @@ def test_shipped_recipes_go_by_their_names(tmp_path: Path) -> None:
     assert str(one[4].out) in one[5].command()
     more = Expansion(found, VERBS_OF_THE_CLI, tmp_path / "runs", tmp_path, {"images": tmp_path}).steps(found.cells())
     added = Counter(step.name for step in more) - counts
-    assert added == {"images": 1, "photographs": 1, "finetune": 5, "embed": 5, "evaluate": 5, "folds": 1}
+    assert added == {"images": 1, "photographs": 1, "finetune": 5, "embed": 5, "evaluate": 5, "folds": 1, "frozen": 1,
+                     "probes": 5}  # fmt: skip
     taught = next(step for step in more if step.name == "photographs")
     assert "--objective supervised --encoder simplecnn --batch-size 256" in taught.command()
     begun = [step for step in more if step.name == "finetune" and step.settings.start == str(taught.out)]

@@ -83,3 +83,37 @@ def test_the_palette_has_no_two_colours_of_one_lightness_and_hue():
 )
 def test_file_names_of_systems_are_plain(name, file):
     assert album.slug(name, 2) == file
+
+
+# Machado, Oliveira and Fernandes (2009): linear RGB as seen without one kind of cone
+SEEN = {
+    "all cones": np.eye(3),
+    "no red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "no green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "no blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+JUST_NOTICEABLE = 2.3  # CIE 1976 difference
+
+
+def lab(colours: tuple[str, ...], matrix: np.ndarray) -> np.ndarray:
+    """CIE L*a*b* (D65) of hex colours seen through a matrix on linear RGB."""
+    rgb = np.array([[int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)] for colour in colours])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(matrix).T, 0, 1)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = seen @ np.array(to_xyz).T / [0.9505, 1.0, 1.089]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+def test_colours_differ_for_all_eyes_and_markers_tell_what_is_close(eyes: str):
+    """Every pair is told apart several times over; the two nearest have different markers as well."""
+    places = lab(figures.COLOURS, SEEN[eyes])
+    gaps = np.linalg.norm(places[:, None] - places[None], axis=2)
+    for one, other in zip(*np.triu_indices(len(places), 1), strict=True):
+        assert gaps[one, other] > 6 * JUST_NOTICEABLE, (eyes, figures.COLOURS[one], figures.COLOURS[other])
+        close = gaps[one, other] < 10 * JUST_NOTICEABLE
+        assert not close or figures.MARKERS[one % 7] != figures.MARKERS[other % 7]
+    pairs = {(kind % len(figures.COLOURS), kind % len(figures.MARKERS)) for kind in range(album.MOST_KINDS)}
+    assert len(pairs) == album.MOST_KINDS

@@ -1,8 +1,8 @@
 """Pictures of an evaluation as PNG and SVG bytes, drawn off screen.
 
-Colours are Okabe and Ito's, which people with any colour vision can tell apart, and markers change with them: eight
-colours and seven markers make 56 pairs. Pictures are 5 to 6 inches wide with 11-point text, so that they can be read on
-a telephone.
+Colours are Okabe and Ito's, with a dark brown for their yellow, which people with any colour vision can tell apart, and
+markers change with them: eight colours and seven markers make 56 pairs. Pictures are 5 to 6 inches wide with 11-point
+text, so that they can be read on a telephone.
 """
 
 import io
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from birdssl.evaluation.calibration import Reliability
 from birdssl.evaluation.metrics import Ints
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F", "#4D4D4D")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#603000", "#4D4D4D")
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 INK, FAINT, GRID = "#22302b", "#66736e", "#dfe5e2"
 DPI = 160

@@ -68,7 +68,7 @@ def test_the_last_epoch_is_kept_where_it_is_asked_for(labels: Path, tmp_path: Pa
     assert outcome.summary["best_epoch"] == 3
     assert "epoch 3 of 3 has a balanced accuracy" in outcome.text
     assert "flatters" not in outcome.text
-    with pytest.raises(UsageError, match=r"--select 'health'.*choices: accuracy, last"):
+    with pytest.raises(UsageError, match=r"--select 'health'.*choices: score, last"):
         check(FinetuneSettings, {"select": "health"})
 
 

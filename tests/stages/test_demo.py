@@ -101,10 +101,10 @@ def test_a_tiny_demo_runs_to_its_report_and_then_has_nothing_to_do(
     report = Path(told.rsplit("Open the report:", 1)[1].strip())
     assert "</html>" in report.read_text(encoding="utf-8")
     commands = [record.getMessage() for record in caplog.records if "$ birdssl " in record.getMessage()]
-    assert len(commands) == 16
+    assert len(commands) == 17
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     caplog.clear()
     assert demo(DemoSettings(), out=out, options=options, verbs=VERBS, recipe=recipe) == 0
-    assert sum("already complete; nothing to do" in record.getMessage() for record in caplog.records) == 16
+    assert sum("already complete; nothing to do" in record.getMessage() for record in caplog.records) == 17
     after = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     assert {path for path in after if after[path] != before.get(path)} <= {out / "tiny.results.csv"}

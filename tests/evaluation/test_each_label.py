@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from birdssl.evaluation.each_label import score_each
+from birdssl.evaluation.each_label import EachSystems
+from birdssl.evaluation.metrics import ClassList
 from birdssl.evaluation.scoring import Doubt
 
 CLASSES = ("owl", "wren")
@@ -27,17 +28,19 @@ def answers(name, skill, clips=80, seed=0, fold=None, per_origin=2, first=0):
     })  # fmt: skip
 
 
+def scored(table, baseline=None):
+    return EachSystems(table, ClassList(CLASSES), DOUBT).results(baseline)
+
+
 def test_a_pair_is_compared_on_the_clips_that_both_scored():
     table = pl.concat([answers("long", 1.0, clips=120), answers("short", 1.0, clips=80, seed=1)])
-    found = score_each(table, CLASSES, DOUBT)
+    found = scored(table)
     pair = found["comparisons"][0]
-    alone = score_each(
-        pl.concat([answers("long", 1.0, clips=120).head(80), answers("short", 1.0, seed=1)]), CLASSES, DOUBT
-    )
+    alone = scored(pl.concat([answers("long", 1.0, clips=120).head(80), answers("short", 1.0, seed=1)]))
     assert pair["clips"] == 80
     assert pair["difference"] == alone["comparisons"][0]["difference"]
     assert any("not scored on the same clips" in note for note in found["notes"])
-    apart = score_each(pl.concat([answers("one", 1.0), answers("two", 1.0, first=200)]), CLASSES, DOUBT)
+    apart = scored(pl.concat([answers("one", 1.0), answers("two", 1.0, first=200)]))
     assert apart["comparisons"][0]["verdict"] == "two and one share no clip"
 
 
@@ -46,7 +49,7 @@ def test_a_paired_interval_is_narrower_than_the_two_apart():
     same = answers("one", 1.0)
     close = same.with_columns(system=pl.lit("two"), scores=pl.col("scores").list.eval(pl.element() * 1.0 + 0.001))
     third = answers("three", 1.0, seed=4)
-    found = score_each(pl.concat([same, close, third]), CLASSES, DOUBT, baseline="one")
+    found = scored(pl.concat([same, close, third]), baseline="one")
     gaps = {pair["first"]: pair["difference"] for pair in found["comparisons"] if pair["second"] == "one"}
     assert gaps["two"]["value"] == pytest.approx(0, abs=1e-9)
     assert "agree" in gaps["two"]["why_no_interval"]
@@ -56,7 +59,7 @@ def test_a_paired_interval_is_narrower_than_the_two_apart():
 def test_folds_are_tested_in_pairs():
     parts = [answers(name, skill, seed=seed + fold, fold=fold)
              for name, skill, seed in (("good", 3.0, 0), ("poor", 0.5, 10)) for fold in range(4)]  # fmt: skip
-    found = score_each(pl.concat(parts), CLASSES, DOUBT)
+    found = scored(pl.concat(parts))
     test = found["comparisons"][0]["folds"]
     assert test["folds"] == 4
     assert test["verdict"].startswith("poor below good by")
@@ -68,12 +71,12 @@ def test_what_a_reader_should_know_is_said():
     table = answers("net", 1.0, clips=20, per_origin=5)
     lonely = pl.when(pl.col("origin") == "o0").then(["wren"]).otherwise(pl.lit([], pl.List(pl.String)))
     table = table.with_columns(truth=lonely, predicted=pl.lit(["wren"]))
-    notes = " ".join(score_each(table, CLASSES, DOUBT)["notes"])
+    notes = " ".join(scored(table)["notes"])
     assert "come from 4 origins only" in notes
     assert "In one origin only, so nothing is known of how well others are told: wren." in notes
     assert "No scored clip holds it, so left out of the means: owl." in notes
     assert "At its thresholds net hears wren in nearly every clip" in notes
-    system = score_each(table, CLASSES, DOUBT)["systems"][0]
+    system = scored(table)["systems"][0]
     owl, wren = system["classes"]
     assert (owl["average_precision"]["value"], owl["recall"]) == (None, None)
     assert (wren["right"], wren["false_alarms"], wren["missed"]) == (5, 15, 0)

@@ -10,7 +10,7 @@ import pytest
 from birdssl.artifacts.artifact import StageRecord, open_artifact
 from birdssl.evaluation.lineage import start_of
 from birdssl.evaluation.metrics import ClassList
-from birdssl.evaluation.scoring import Doubt
+from birdssl.evaluation.scoring import Doubt, Systems
 from birdssl.evaluation.starts import did_it_help, starts_of
 
 CLASSES = ClassList(("frog", "wren"))
@@ -40,7 +40,7 @@ def answers(shares: dict[str, float]) -> pl.DataFrame:
 
 
 def encoders(shares: dict[str, float], starts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    return did_it_help(answers(shares), starts, CLASSES, Doubt(seed=0, draws=500))
+    return did_it_help(Systems(answers(shares), CLASSES, Doubt(seed=0, draws=500)), starts)
 
 
 def asked(shares: dict[str, float], starts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -106,7 +106,7 @@ def test_of_mel_statistics_those_that_held_out_the_same_folds_count():
 
     def told(table: pl.DataFrame, names: list[str]) -> tuple[list[str], bool]:
         chosen = {name: starts[name] for name in names}
-        (row,) = did_it_help(table, chosen, CLASSES, Doubt(seed=0, draws=500))
+        (row,) = did_it_help(Systems(table, CLASSES, Doubt(seed=0, draws=500)), chosen)
         use = row["uses"][0]
         warned = any(line.startswith("mel held out other folds") for line in use["words"])
         return [item["second"] for item in use["comparisons"]], warned
@@ -161,7 +161,8 @@ def test_references_leave_the_tests_over_folds_as_they_are():
                 model_fold=pl.lit(fold, pl.Int16)) for fold, share in enumerate((0.8, 0.7, 0.9))]  # fmt: skip
     tests = []
     for names in (["ours", "none"], list(starts)):
-        (row,) = did_it_help(pl.concat(rows), {name: starts[name] for name in names}, CLASSES, Doubt(0, 200))
+        systems = Systems(pl.concat(rows), CLASSES, Doubt(0, 200))
+        (row,) = did_it_help(systems, {name: starts[name] for name in names})
         tests.append(row["uses"][0]["comparisons"][0]["folds"])
     assert tests[0]["p_adjusted"] == tests[0]["p_corrected"]
     assert tests[0] == tests[1]

@@ -21,7 +21,7 @@ import polars as pl
 from birdssl.evaluation.each_answers import hot
 from birdssl.evaluation.fold_tests import fold_verdict, holm, paired_folds
 from birdssl.evaluation.intervals import Interval, expanded_interval, verdict
-from birdssl.evaluation.metrics import Floats
+from birdssl.evaluation.metrics import ClassList, Floats
 from birdssl.evaluation.ranking import CHANCE_AUROC, HEADLINES, Measured, Ranked, as_drawn, redrawn
 from birdssl.evaluation.scoring import OTHER_CLIPS, Doubt, few_origins, interval, pairs
 
@@ -43,27 +43,49 @@ class Scored:
     drawn: Measured
 
 
-def score_each(
-    answers: pl.DataFrame, classes: Sequence[str], doubt: Doubt, baseline: str | None = None
-) -> dict[str, Any]:
-    """Score every system in the table, the baseline first, and compare them in pairs.
+class EachSystems:
+    """The systems of a table of answers by name, scored by macro average precision; each is measured once."""
 
-    Returns data, chance, systems, comparisons and notes.
-    """
-    names = list(dict.fromkeys(answers["system"].to_list()))
-    if baseline is not None:
-        names = [baseline, *(name for name in names if name != baseline)]
-    scored = {name: measure_system(name, answers.filter(pl.col("system") == name), classes, doubt) for name in names}
-    data = describe_each(answers, classes)
-    systems = [system_results(scored[name], classes, doubt.level, name == baseline) for name in names]
-    couples = [(scored[first], scored[second]) for second, first in pairs(names)]
-    return {
-        "data": data,
-        "chance": chance_each(answers, classes),
-        "systems": systems,
-        "comparisons": compare_systems(couples, classes, doubt),
-        "notes": notes_each(data, systems),
-    }
+    def __init__(self, answers: pl.DataFrame, classes: ClassList, doubt: Doubt) -> None:
+        self._answers, self._classes, self._doubt = answers, classes.scored, doubt
+        self._measured: dict[str, Scored] = {}
+
+    def results(self, baseline: str | None = None) -> dict[str, Any]:
+        """Score every system, the baseline first, and compare them in pairs.
+
+        Returns data, chance, systems, comparisons and notes.
+        """
+        names = list(dict.fromkeys(self._answers["system"].to_list()))
+        if baseline is not None:
+            names = [baseline, *(name for name in names if name != baseline)]
+        data = describe_each(self._answers, self._classes)
+        systems = [system_results(self._of(name), self._classes, self._doubt.level, name == baseline) for name in names]
+        return {
+            "data": data,
+            "chance": chance_each(self._answers, self._classes),
+            "systems": systems,
+            "comparisons": self.compare([(first, second) for second, first in pairs(names)]),
+            "notes": notes_each(data, systems),
+        }
+
+    def folds(self, name: str) -> frozenset[int | None]:
+        """The folds that its models held out."""
+        return frozenset(self._of(name).folds)
+
+    def score(self, name: str) -> float:
+        """Its macro average precision."""
+        return float(self._of(name).whole.macro_average_precision[0])
+
+    def compare(self, couples: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+        """`compare_systems` of couples of names."""
+        found = [(self._of(first), self._of(second)) for first, second in couples]
+        return compare_systems(found, self._classes, self._doubt)
+
+    def _of(self, name: str) -> Scored:
+        if name not in self._measured:
+            rows = self._answers.filter(pl.col("system") == name)
+            self._measured[name] = measure_system(name, rows, self._classes, self._doubt)
+        return self._measured[name]
 
 
 def describe_each(answers: pl.DataFrame, classes: Sequence[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from birdssl.evaluation.ranking import HEADLINES
+from birdssl.evaluation.summary import in_short
 
 COLUMNS = ("system", "macro AP", "interval", "micro AP", "macro AUROC", "macro F1", "over folds", "clips", "origins")
 
@@ -28,6 +29,7 @@ def headline_each(results: Mapping[str, Any]) -> dict[str, Any]:
         "none": results["data"]["none"],
         "unlabelled": unlabelled_clips(results),
         "verdicts": [pair["verdict"] for pair in results["comparisons"]],
+        "pretraining": in_short(results),
         "notes": results["notes"],
         "left_out": results["left_out"],
     }

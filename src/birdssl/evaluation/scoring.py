@@ -41,6 +41,34 @@ class Doubt:
     level: float = LEVEL
 
 
+class Systems:
+    """The systems of a table of answers by name, scored by balanced accuracy."""
+
+    def __init__(self, answers: pl.DataFrame, classes: ClassList, doubt: Doubt) -> None:
+        """Only rows whose truth is a class of interest may be given."""
+        self._answers, self._classes, self._doubt = answers, classes, doubt
+
+    def results(self, baseline: str | None = None) -> dict[str, Any]:
+        """What `score` finds."""
+        return score(self._answers, self._classes, self._doubt, baseline)
+
+    def folds(self, name: str) -> frozenset[int | None]:
+        """The folds that its models held out."""
+        return frozenset(self._part(name)["model_fold"].unique())
+
+    def score(self, name: str) -> float:
+        """Its balanced accuracy."""
+        return tally_clips(clips_of(self._part(name)), self._classes).balanced_accuracy()
+
+    def compare(self, couples: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+        """`compare_all` of couples of names."""
+        parts = [(self._part(first), self._part(second)) for first, second in couples]
+        return compare_all(parts, self._classes, self._doubt)
+
+    def _part(self, name: str) -> pl.DataFrame:
+        return self._answers.filter(pl.col("system") == name)
+
+
 def score(answers: pl.DataFrame, classes: ClassList, doubt: Doubt, baseline: str | None = None) -> dict[str, Any]:
     """Score every system in the table, the baseline first, and compare them in pairs.
 

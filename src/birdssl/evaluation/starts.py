@@ -12,13 +12,9 @@ All learned from the same share of the labels and, where there are such, held ou
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import polars as pl
+from typing import Any, Protocol
 
 from birdssl.evaluation.lineage import IMAGENET, PLAIN, PRETRAINED, PUBLISHED, RANDOM
-from birdssl.evaluation.metrics import ClassList
-from birdssl.evaluation.scoring import Doubt, clips_of, compare_all, tally_clips
 from birdssl.settings.names import PROBES
 
 REFERENCE = "reference"
@@ -47,6 +43,22 @@ USES = {
 EXPECTED = [USES[use] for use in list(USES)[:4]]  # an answer should rest on these four
 
 
+class Systems(Protocol):
+    """Systems that were scored together, by name: what is asked of them whatever the score is."""
+
+    def folds(self, name: str) -> frozenset[int | None]:
+        """The folds that its models held out."""
+        ...
+
+    def score(self, name: str) -> float:
+        """Its score, a share."""
+        ...
+
+    def compare(self, couples: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+        """The first less the second of each couple, with the tests over folds judged together."""
+        ...
+
+
 def starts_of(told: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """What each system started from, with `by`, what answers, and the share of `labels` that it learned from.
 
@@ -72,25 +84,22 @@ def _start(start: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]
     return {**found, "taught": taught}
 
 
-def did_it_help(
-    answers: pl.DataFrame, starts: Mapping[str, Mapping[str, Any]], classes: ClassList, doubt: Doubt
-) -> list[dict[str, Any]]:
+def did_it_help(systems: Systems, starts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """For each pretrained encoder: whether pretraining helped, in all uses that are among the systems.
 
     `starts` are those of `starts_of`. A row is an encoder with its objective: `name`, `answer` (the answer of its one
     use, or all of them in a sentence), `caution` (a sentence on uses that weren't looked at), `not_looked_at`,
-    and `uses`. Each of these has the `system`, its `use` and `score` (balanced accuracy), `answer`, `words`,
+    and `uses`. Each of these has the `system`, its `use` and `score` (as `systems` are scored), `answer`, `words`,
     `comparisons` and the kinds that are `missing`. Of several systems of a kind the one that does best decides
     (`decides` among the comparisons). Tests over folds are judged together, those beside references apart.
     """
     asked = [name for name, start in starts.items() if start["way"] == PRETRAINED]
-    parts = {name: answers.filter(pl.col("system") == name) for name in starts}
-    folds = {name: frozenset(rows["model_fold"].unique()) for name, rows in parts.items()}
+    folds = {name: systems.folds(name) for name in starts}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in asked}
     for kinds in ((RANDOM, PLAIN), (REFERENCE,)):
         couples = [(name, kind, other) for name in asked for kind in kinds
                    for other in _controls(starts, folds, name, kind)]  # fmt: skip
-        compared = compare_all([(parts[name], parts[other]) for name, _, other in couples], classes, doubt)
+        compared = systems.compare([(name, other) for name, _, other in couples])
         for (name, kind, other), item in zip(couples, compared, strict=True):
             found[name].append({"against": kind, "same_folds": folds[other] == folds[name], **item})
     groups: dict[tuple[Any, ...], list[str]] = {}
@@ -101,9 +110,8 @@ def did_it_help(
     rows = []
     for names in groups.values():
         names = sorted(names, key=lambda name: list(USES).index(_use(starts[name])))
-        scored = [tally_clips(clips_of(parts[name]), classes).balanced_accuracy() for name in names]
-        rows.append(_encoder([(starts[name], _row(name, starts, round(float(score), 6), found[name]))
-                              for name, score in zip(names, scored, strict=True)]))  # fmt: skip
+        rows.append(_encoder([(starts[name], _row(name, starts, round(systems.score(name), 6), found[name]))
+                              for name in names]))  # fmt: skip
     called = [row["name"] for row in rows]
     return [{**row, "name": row["uses"][0]["system"]} if called.count(row["name"]) > 1 else row for row in rows]
 

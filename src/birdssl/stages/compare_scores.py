@@ -13,7 +13,7 @@ from birdssl.artifacts.artifact import Artifact
 from birdssl.evaluation import album
 from birdssl.evaluation.fewshot_table import NOT_AT_HAND
 from birdssl.evaluation.score_table import brief, latex_csv, long_csv, markdown, terminal, verdicts
-from birdssl.evaluation.scoring import Doubt, score
+from birdssl.evaluation.scoring import Doubt, Systems
 from birdssl.evaluation.starts import did_it_help, starts_of
 from birdssl.evaluation.summary import seen_notes, shared_notes, unchecked_notes
 from birdssl.settings.compare import CompareSettings
@@ -60,18 +60,18 @@ class ScoredRuns:
     def finish(self, manifest: pl.LazyFrame) -> dict[str, Any]:
         """Score all systems on all their folds, and write the tables."""
         answers = once(manifest.collect())
-        settings, classes = self.settings, self.scores.classes
-        doubt = Doubt(settings.seed, settings.draws, settings.level)
+        settings = self.settings
+        systems = Systems(answers, self.scores.classes, Doubt(settings.seed, settings.draws, settings.level))
         results = {
             "level": settings.level,
             "on": self.scores.on,
-            **score(answers, classes, doubt, settings.baseline),
+            **systems.results(settings.baseline),
             "absent": [
                 {"name": name, "why": NOT_AT_HAND} for name in settings.expected if name not in self.scores.names
             ],
         }
         told = self.scores.told()
-        results["pretraining"] = did_it_help(answers, starts_of(told), classes, doubt)
+        results["pretraining"] = did_it_help(systems, starts_of(told))
         results["notes"] += [*seen_notes(told), *shared_notes(told), *unchecked_notes(told)]
         beside = [item for row in results["pretraining"] for use in row["uses"] for item in use["comparisons"]]
         if (count := len(results["comparisons"]) + len(beside)) > 1:

@@ -26,7 +26,7 @@ from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.evaluation import album, selection
 from birdssl.evaluation.answers import Answers, head_answers, probe_answers
 from birdssl.evaluation.each_answers import EachAnswers, head_each, probe_each
-from birdssl.evaluation.each_label import score_each
+from birdssl.evaluation.each_label import EachSystems
 from birdssl.evaluation.each_page import draw_each, render_each_page
 from birdssl.evaluation.each_summary import each_table, headline_each
 from birdssl.evaluation.lineage import (
@@ -40,7 +40,7 @@ from birdssl.evaluation.lineage import (
 )
 from birdssl.evaluation.metrics import ClassList, class_list
 from birdssl.evaluation.page import render_page
-from birdssl.evaluation.scoring import Doubt, score
+from birdssl.evaluation.scoring import Doubt, Systems
 from birdssl.evaluation.starts import did_it_help, starts_of
 from birdssl.evaluation.summary import headline, headline_table, left_out_in_all, seen_notes, shared_notes
 from birdssl.settings.evaluate import EvaluateSettings
@@ -181,11 +181,9 @@ class Evaluate(Stage[EvaluateSettings]):
         """Score all answers and write numbers, pictures and the page."""
         answers = manifest.collect()
         doubt = Doubt(self.settings.seed, self.settings.draws, self.settings.level)
+        systems = (EachSystems if self.each else Systems)(answers, self.classes, doubt)
         with threadpool_limits(1):
-            if self.each:
-                scores = score_each(answers, self.classes.scored, doubt, self.settings.baseline)
-            else:
-                scores = score(answers, self.classes, doubt, self.settings.baseline)
+            scores = systems.results(self.settings.baseline)
         results = {
             "schema": 1,
             "birdssl": __version__,
@@ -196,9 +194,8 @@ class Evaluate(Stage[EvaluateSettings]):
         told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((self.out / "models").glob("*.json"))]
         results["left_out"] = left_out_in_all(told, self.settings.on)
         results["notes"] += [*seen_notes(told), *shared_notes(told)]
-        if not self.each:
-            with threadpool_limits(1):
-                results["pretraining"] = did_it_help(answers, starts_of(told), self.classes, doubt)
+        with threadpool_limits(1):
+            results["pretraining"] = did_it_help(systems, starts_of(told))
         results["shared"] = any(model["shared"] for item in told for model in item["models"])
         results["checked"] = all(model["checked"] for item in told for model in item["models"])
         portraits = Portraits(self.classes, self.inputs, self.settings, self.settings.on)
@@ -215,7 +212,7 @@ class Evaluate(Stage[EvaluateSettings]):
     def report(self, summary: dict[str, Any]) -> str:
         """The table for a person, the verdicts, and where the page is."""
         table = each_table(summary) if self.each else headline_table(summary)
-        told = [*summary["verdicts"], *summary.get("pretraining", []), *summary["notes"]]
+        told = [*summary["verdicts"], *summary["pretraining"], *summary["notes"]]
         return "\n".join([*table, "", *told, f"report: {self.out / 'report.html'}"])
 
     def _names(self, inputs: Sequence[Artifact]) -> list[str]:

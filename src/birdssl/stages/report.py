@@ -22,7 +22,7 @@ from birdssl.evaluation.curves import PRETRAIN, Curve, curve_table, curves_behin
 from birdssl.evaluation.lineage import FINETUNE, model_run
 from birdssl.evaluation.report_page import ClipMap, render_report
 from birdssl.evaluation.report_tables import report_tables
-from birdssl.evaluation.scoring import Doubt, score
+from birdssl.evaluation.scoring import Doubt, Systems
 from birdssl.evaluation.starts import did_it_help, starts_of
 from birdssl.evaluation.study import names_needed, study_latex, study_rows
 from birdssl.evaluation.summary import headline, headline_table, left_out_in_all, seen_notes, shared_notes
@@ -111,17 +111,18 @@ class Report(Stage[ReportSettings]):
         return headline(results) | {"heard": len(plane.sounds) if plane else 0}
 
     def _results(self, answers: pl.DataFrame) -> dict[str, Any]:
-        settings, classes, told = self.settings, self.scores.classes, self.scores.told()
+        settings, told = self.settings, self.scores.told()
         doubt = Doubt(settings.seed, settings.draws, settings.level)
+        systems = Systems(answers, self.scores.classes, doubt)
         results = {
             "schema": 1,
             "birdssl": __version__,
             "title": settings.page_title,
             "on": self.scores.on,
             "settings": {"seed": doubt.seed, "draws": doubt.draws, "level": doubt.level},
-            **score(answers, classes, doubt, settings.baseline),
+            **systems.results(settings.baseline),
             "left_out": left_out_in_all(told, self.scores.on),
-            "pretraining": did_it_help(answers, starts_of(told), classes, doubt),
+            "pretraining": did_it_help(systems, starts_of(told)),
             "shared": any(model["shared"] for item in told for model in item["models"]),
             "checked": all(model["checked"] for item in told for model in item["models"]),
         }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from embeddings import embedded, evaluate, head, metrics, table, write_artifact
+from embeddings import embedded, evaluate, head, metrics, settled, table, write_artifact
 
 from birdssl.artifacts.artifact import open_artifact, read_record
 from birdssl.errors import IncompatibleError, UsageError
@@ -126,15 +126,6 @@ def test_whether_pretraining_helped_is_answered_for_all_uses_of_an_encoder(tmp_p
     low, value, high = (f"{gap[end] * 100:+.1f}" for end in ("low", "value", "high"))
     assert "## Did pretraining help simplecnn (vicreg)?" in page
     assert f"| linear probe | embed-vicreg (linear) | 100.0 | {value} ({low} to {high}) | – |" in page
-
-
-def settled(folder: Path, settings: dict[str, Any], *inputs: str) -> None:
-    """Give a run its settings, and what it started from."""
-    record = read_record(folder)
-    assert record is not None
-    record.settings = settings
-    record.inputs = [{"path": f"../{name}", "verb": "x", "digest": "d"} for name in inputs]
-    record.write(folder)
 
 
 def test_names_join_folds_or_keep_systems_apart(runs: Path, tmp_path: Path):

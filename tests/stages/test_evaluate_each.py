@@ -11,6 +11,7 @@ from embeddings import (
     embedded,
     embedded_each,
     evaluate,
+    frozen_each,
     metrics,
     table,
     table_of_several,
@@ -158,6 +159,31 @@ def test_labels_that_mean_nothing_score_as_chance(clips, tmp_path):
     found = metrics(tmp_path / "out")
     score = found["systems"][0]["macro_average_precision"]
     assert score["low"] < found["chance"]["macro_average_precision"] < score["high"]
+
+
+def test_whether_pretraining_helped_is_told_by_macro_average_precision(clips, tmp_path):
+    """Embeddings that know the species beside those of a random start, which don't, by two probes."""
+    rows, vectors = clips
+    noise = np.random.default_rng(0).normal(size=vectors.shape).astype(np.float32)
+    folders = [frozen_each(tmp_path, "vicreg", rows, vectors, 9), frozen_each(tmp_path, "random", rows, noise, 0)]
+    outcome = evaluate(folders, tmp_path / "out", probe=["linear", "centroid"], several_labels="each", **FEW)
+    found = metrics(tmp_path / "out")
+    (row,) = found["pretraining"]
+    assert row["answer"] == "yes by a linear probe and by nearest centroid"
+    systems = {system["name"]: system["macro_average_precision"]["value"] for system in found["systems"]}
+    pairs = {(pair["first"], pair["second"]): pair for pair in found["comparisons"]}
+    for use in row["uses"]:
+        assert use["score"] == systems[use["system"]]
+        (beside,) = use["comparisons"]
+        alone = pairs[beside["second"], beside["first"]]["difference"]  # named the other way round
+        assert beside["difference"]["value"] == pytest.approx(-alone["value"])
+    sentence = "Did pretraining help simplecnn (vicreg)? Yes by a linear probe and by nearest centroid."
+    assert outcome.summary["pretraining"][0].startswith(sentence)
+    assert sentence in outcome.text
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert sentence in page
+    assert '<section id="pretraining">' in page
+    assert "balanced accuracy" not in page
 
 
 def test_folds_are_ranked_by_their_own_models(clips, tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from birdssl.artifacts.artifact import MANIFEST, StageRecord
+from birdssl.artifacts.artifact import MANIFEST, StageRecord, read_record
 from birdssl.artifacts.atomic import write_table
 from birdssl.artifacts.manifest import clips
 from birdssl.settings.base import check
@@ -44,6 +44,14 @@ def write_artifact(folder: Path, verb: str, rows: pl.DataFrame, facts=None, inpu
                          digest=f"{folder.name}-{rows.height}")  # fmt: skip
     record.write(folder)
     return folder
+
+
+def settled(folder: Path, settings, *inputs: str):
+    """Give a run its settings, and what it started from."""
+    record = read_record(folder)
+    record.settings = settings
+    record.inputs = [{"path": f"../{name}", "verb": "x", "digest": "d"} for name in inputs]
+    record.write(folder)
 
 
 def embedded(folder: Path, rows, vectors, scores=None, fold=None, sound=None):
@@ -108,6 +116,18 @@ def embedded_each(folder: Path, rows, vectors, scores=None, thresholds=None, fol
         facts |= {"model": "abc", "scores": "sigmoid", "thresholds": thresholds}
         rows = rows.with_columns(scores=pl.Series(scores.astype(np.float32), dtype=pl.Array(pl.Float32, len(classes))))
     return write_artifact(folder, "embed", rows, facts)
+
+
+def frozen_each(folder: Path, name: str, rows, vectors, epochs: int):
+    """Embeddings by a network that `epochs` of VICReg made, before any label: 0 is its random start."""
+    write_artifact(folder / f"run-{name}", "pretrain", rows.head(1), {"encoder": "simplecnn"})
+    settled(folder / f"run-{name}", {"objective": "vicreg", "epochs": epochs})
+    made = embedded_each(folder / name, rows, vectors)
+    record = read_record(made)
+    record.facts |= {"model": "abc", "encoder": "simplecnn"}
+    record.inputs = [{"path": f"../run-{name}", "verb": "pretrain", "digest": "d"}]
+    record.write(made)
+    return made
 
 
 def each_scores(rows, skill, seed=0):

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from birdssl.evaluation.fold_tests import ALPHA
+from birdssl.evaluation.measure import measure_of
 from birdssl.evaluation.scoring import ALL_PAIRS
 from birdssl.evaluation.starts import columns, deciding
 from birdssl.evaluation.summary import in_short
@@ -47,6 +48,7 @@ def render_page(
         "title": _title(results),
         "lead": _lead(results),
         "scope": _scope(results),
+        "measure": measure_of(results),
         "level": f"{results['settings']['level'] * 100:g} %",
         "any_folds": any(len(system["folds"]["fold"]) > 1 for system in systems),
         "alpha": ALPHA,

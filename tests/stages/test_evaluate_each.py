@@ -22,10 +22,8 @@ from toy import folder_bytes
 from birdssl.artifacts.artifact import open_artifact
 from birdssl.errors import IncompatibleError, UsageError
 from birdssl.settings.base import check
-from birdssl.settings.compare import CompareSettings
 from birdssl.settings.evaluate import EvaluateSettings
 from birdssl.settings.run import RunOptions
-from birdssl.stages.compare import Compare
 from birdssl.stages.evaluate import Evaluate
 from birdssl.stages.runner import run
 
@@ -236,9 +234,3 @@ def test_what_does_not_fit_is_refused(clips, folders, tmp_path):
     folder = embedded_each(tmp_path / "quiet", quiet, vectors, each_scores(rows, 1.0), THRESHOLDS)
     with pytest.raises(IncompatibleError, match=r"none of its .* is of a class of interest"):
         evaluate([folder], tmp_path / "empty")
-
-
-def test_compare_refuses_them_and_says_what_to_do(evaluated, tmp_path):
-    out, _ = evaluated
-    with pytest.raises(IncompatibleError, match=r"scores each class by itself.*one `birdssl evaluate`"):
-        run(Compare(check(CompareSettings, {}), [out], tmp_path / "compared"), RunOptions(quiet=True))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from birdssl.evaluation import figures
 from birdssl.evaluation.calibration import Reliability
 from birdssl.evaluation.figures import Bar, Drawing
+from birdssl.evaluation.measure import measure_of
 from birdssl.evaluation.metrics import Ints
 from birdssl.evaluation.projection import Projection
 from birdssl.evaluation.report_page import MapSystem
@@ -18,14 +19,16 @@ MOST_KINDS = len(figures.COLOURS) * len(figures.MARKERS)  # that a picture can t
 
 
 def comparison(results: dict[str, Any]) -> Drawing:
-    """Balanced accuracy of all systems beside chance."""
+    """The score of all systems beside chance."""
+    measure = measure_of(results)
     return figures.comparison(
         [
-            _bar(system["name"], system["balanced_accuracy"], "baseline" if system["baseline"] else "", _folds(system),
-                 system["baseline"])
+            bar(system["name"], system[measure.key], "baseline" if system["baseline"] else "",
+                 _folds(system["folds"][measure.key]), system["baseline"])
             for system in results["systems"]
         ],
-        _number(results["chance"]["balanced_accuracy"]),
+        _number(results["chance"][measure.key]),
+        measure.words,
     )  # fmt: skip
 
 
@@ -34,7 +37,7 @@ def portraits(system: dict[str, Any], view: Projection | None, truth: Ints, sure
     table = system["confusion"]
     found = {
         "recall": figures.recall(
-            [_bar(row["class"], row, _counts(row), (), system["baseline"]) for row in system["recall"]]
+            [bar(row["class"], row, counts(row), (), system["baseline"]) for row in system["recall"]]
         ),
         "confusion": figures.confusion(_table(table["counts"]), table["rows"], table["columns"]),
         "reliability": figures.reliability(sure),
@@ -64,15 +67,17 @@ def slug(name: str, number: int) -> str:
     return "-".join([f"{number:02d}", *(part for part in plain.split("-") if part)])[:60]
 
 
-def _bar(name: str, value: dict[str, Any], note: str, points: tuple[float, ...], quiet: bool) -> Bar:
+def bar(name: str, value: dict[str, Any], note: str, points: tuple[float, ...], quiet: bool) -> Bar:
+    """A score or figure with its interval, `note` under its name and `points` of its folds beside it."""
     return Bar(name, _number(value["value"]), value["low"], value["high"], note, points, quiet)
 
 
-def _folds(system: dict[str, Any]) -> tuple[float, ...]:
-    return tuple(share for share in system["folds"]["balanced_accuracy"] if share is not None)
+def _folds(shares: Sequence[float | None]) -> tuple[float, ...]:
+    return tuple(share for share in shares if share is not None)
 
 
-def _counts(row: dict[str, Any]) -> str:
+def counts(row: dict[str, Any]) -> str:
+    """How many clips and origins a class has."""
     return f"{row['clips']} clips, {row['origins']} origins"
 
 

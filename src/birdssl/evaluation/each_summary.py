@@ -14,18 +14,19 @@ def unlabelled_clips(results: Mapping[str, Any]) -> int:
     return sum(int(row["clips"]) for row in results["left_out"] if row["why"] == "unlabelled")
 
 
+def each_systems(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The headline numbers of every system."""
+    kept = ("name", "baseline", "clips", "origins", *HEADLINES, "macro_f1", "folds")
+    return [{name: system[name] for name in kept} for system in results["systems"]]
+
+
 def headline_each(results: Mapping[str, Any]) -> dict[str, Any]:
     """What stage.json and --json carry: the headline numbers; the rest is in metrics.json."""
-    systems = [
-        {"name": system["name"], "baseline": system["baseline"], "clips": system["clips"], "origins": system["origins"],
-         **{name: system[name] for name in HEADLINES}, "macro_f1": system["macro_f1"], "folds": system["folds"]}
-        for system in results["systems"]
-    ]  # fmt: skip
     return {
         "on": results["on"],
         "level": results["settings"]["level"],
         "chance": {name: results["chance"][name] for name in HEADLINES},
-        "systems": systems,
+        "systems": each_systems(results),
         "none": results["data"]["none"],
         "unlabelled": unlabelled_clips(results),
         "verdicts": [pair["verdict"] for pair in results["comparisons"]],

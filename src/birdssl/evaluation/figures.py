@@ -66,9 +66,9 @@ class Bar:
     quiet: bool = False  # drawn in grey: a baseline
 
 
-def comparison(systems: Sequence[Bar], chance: float) -> Drawing:
-    """Balanced accuracy of systems with intervals, single folds as small dots, and chance as a line."""
-    return _dots(systems, "balanced accuracy", chance)
+def comparison(systems: Sequence[Bar], chance: float, words: str = "balanced accuracy") -> Drawing:
+    """Scores of systems with intervals, single folds as small dots, and chance as a line; `words` name the score."""
+    return _dots(systems, words, chance)
 
 
 def recall(classes: Sequence[Bar]) -> Drawing:
@@ -76,9 +76,9 @@ def recall(classes: Sequence[Bar]) -> Drawing:
     return _dots(classes, "recall", None)
 
 
-def precision(bars: Sequence[Bar], chance: float | None = None) -> Drawing:
-    """Average precision of systems or classes with intervals; a note stands under the name."""
-    return _dots(bars, "average precision", chance)
+def precision(classes: Sequence[Bar]) -> Drawing:
+    """Average precision of each class with its interval; the note (counts) stands under the name."""
+    return _dots(classes, "average precision", None)
 
 
 def _dots(bars: Sequence[Bar], label: str, chance: float | None) -> Drawing:

@@ -11,7 +11,8 @@ class CompareSettings(Settings):
 
     Inputs that are OUT of evaluate: a row for every system. Evaluations of one system on several folds, made in one go
     or apart, give a mean and a deviation. Each pair is compared over recordings, by a bootstrap over origins, and over
-    folds, by paired t-tests, plain and corrected for the folds' overlap and for the number of comparisons.
+    folds, by paired t-tests, plain and corrected for the folds' overlap and for the number of comparisons. The score is
+    balanced accuracy, or macro average precision where all evaluations tell each class by itself.
 
     Inputs that are OUT of fewshot: a row for every method and classifier; several of one name are parts of one method,
     such as groups or draws that ran apart. The runs must have asked the same queries. Differences are paired, draw by

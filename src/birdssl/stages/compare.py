@@ -12,8 +12,9 @@ import polars as pl
 from birdssl.errors import IncompatibleError, UsageError
 from birdssl.settings.compare import CompareSettings
 from birdssl.stages.compare_fewshot import FewshotRuns
-from birdssl.stages.compare_scores import ScoredRuns
+from birdssl.stages.compare_scores import EachRuns, ScoredRuns
 from birdssl.stages.contract import Result, Stage, Unit
+from birdssl.stages.each_label import told_each
 from birdssl.stages.tables import TABLES
 
 KINDS: dict[str, type[FewshotRuns] | type[ScoredRuns]] = {"fewshot": FewshotRuns, "evaluate": ScoredRuns}
@@ -35,11 +36,12 @@ class Compare(Stage[CompareSettings]):
             told = " and ".join(f"{path} was made by `birdssl {verb}`" for verb, path in verbs.items())
             raise IncompatibleError(f"{told}; compare runs of one of them")
         verb = next(iter(verbs))
+        kind = EachRuns if verb == "evaluate" and told_each(runs) else KINDS[verb]
         for name in self.settings.model_fields_set - {"name", "baseline", "expected", "level"}:
-            if name not in KINDS[verb].reads:
+            if name not in kind.reads:
                 flag = self.settings.flag(name)
                 raise UsageError(f"{flag} has no meaning for runs of `birdssl {verb}`; leave it out")
-        return KINDS[verb](self.settings, runs, self.out)
+        return kind(self.settings, runs, self.out)
 
     @property
     def schema(self) -> dict[str, Any]:

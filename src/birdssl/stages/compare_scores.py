@@ -11,11 +11,12 @@ import polars as pl
 
 from birdssl.artifacts.artifact import Artifact
 from birdssl.evaluation import album
+from birdssl.evaluation.each_label import EachSystems
 from birdssl.evaluation.fewshot_table import NOT_AT_HAND
-from birdssl.evaluation.score_table import brief, latex_csv, long_csv, markdown, terminal, verdicts
+from birdssl.evaluation.score_table import brief, brief_each, latex_csv, long_csv, markdown, terminal, verdicts
 from birdssl.evaluation.scoring import Doubt, Systems
 from birdssl.evaluation.starts import did_it_help, starts_of
-from birdssl.evaluation.summary import seen_notes, shared_notes, unchecked_notes
+from birdssl.evaluation.summary import left_out_in_all, seen_notes, shared_notes, unchecked_notes
 from birdssl.settings.compare import CompareSettings
 from birdssl.stages.contract import Result, Unit
 from birdssl.stages.joined_scores import JoinedScores, once
@@ -33,10 +34,20 @@ SCHEMA: dict[str, Any] = {
 }
 
 
+EACH_SCHEMA: dict[str, Any] = {  # where each class is told by itself; scores in the order of facts.classes
+    **{name: kind for name, kind in SCHEMA.items() if name != "score"},
+    "truth": pl.List(pl.String),
+    "none": pl.Boolean,
+    "predicted": pl.List(pl.String),
+    "scores": pl.List(pl.Float32),
+}
+
+
 class ScoredRuns:
     """A unit is one evaluation's answers; scores, tests and tables are made of all of them at the end."""
 
     schema: ClassVar[dict[str, Any]] = SCHEMA
+    systems: ClassVar[type[Systems] | type[EachSystems]] = Systems
     reads: ClassVar[frozenset[str]] = frozenset({"draws", "seed"})
 
     def __init__(self, settings: CompareSettings, runs: Sequence[Artifact], out: Path) -> None:
@@ -49,7 +60,7 @@ class ScoredRuns:
 
     def work(self, unit: Unit) -> Result:
         """Answers of one evaluation."""
-        return Result(self.scores.answers(unit).select(list(SCHEMA)))
+        return Result(self.scores.answers(unit).select(list(self.schema)))
 
     def facts(self) -> dict[str, Any]:
         """What was compared."""
@@ -61,7 +72,7 @@ class ScoredRuns:
         """Score all systems on all their folds, and write the tables."""
         answers = once(manifest.collect())
         settings = self.settings
-        systems = Systems(answers, self.scores.classes, Doubt(settings.seed, settings.draws, settings.level))
+        systems = self.systems(answers, self.scores.classes, Doubt(settings.seed, settings.draws, settings.level))
         results = {
             "level": settings.level,
             "on": self.scores.on,
@@ -82,6 +93,10 @@ class ScoredRuns:
         title = f"{len(self.scores.names)} systems, {self.scores.on} part"
         save_tables(self.out, results, page=markdown(results, title),
                     long=long_csv(results), latex=latex_csv(results), picture=album.comparison(results))  # fmt: skip
+        return self.brief(results)
+
+    def brief(self, results: dict[str, Any]) -> dict[str, Any]:
+        """What stage.json and --json carry."""
         return brief(results)
 
     def report(self, summary: dict[str, Any]) -> str:
@@ -90,3 +105,14 @@ class ScoredRuns:
         more = [f"and {len(words) - ON_TERMINAL} more"] if len(words) > ON_TERMINAL else []
         told = [*words[:ON_TERMINAL], *more, *summary["pretraining"], *summary["notes"]]
         return "\n".join([*terminal(summary), "", *told, f"tables: {self.out / 'table.md'}"])
+
+
+class EachRuns(ScoredRuns):
+    """The same of evaluations that tell each class by itself."""
+
+    schema: ClassVar[dict[str, Any]] = EACH_SCHEMA
+    systems: ClassVar[type[Systems] | type[EachSystems]] = EachSystems
+
+    def brief(self, results: dict[str, Any]) -> dict[str, Any]:
+        """What stage.json and --json carry, with how many clips were left out since nobody labelled them."""
+        return brief_each(results | {"left_out": left_out_in_all(self.scores.told(), self.scores.on)})

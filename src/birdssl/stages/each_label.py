@@ -1,6 +1,6 @@
-"""Whether an evaluation tells each class by itself, and who can't read one that does."""
+"""Whether an evaluation tells each class by itself."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from birdssl.artifacts.artifact import Artifact
@@ -34,11 +34,13 @@ def tells_each(inputs: Sequence[Artifact], settings: EvaluateSettings) -> bool:
     return True
 
 
-def refuse_each(runs: Iterable[Artifact]) -> None:
-    """Raise IncompatibleError for an evaluation that tells each class by itself."""
-    for run in runs:
-        if run.facts.get(EACH):
-            raise IncompatibleError(
-                f"{run.path} scores each class by itself, and evaluations are joined where a clip has one label; give "
-                "all embeddings to one `birdssl evaluate`, which sets its inputs side by side"
-            )
+def told_each(runs: Sequence[Artifact]) -> bool:
+    """Whether evaluations tell each class by itself; raises IncompatibleError where some do and some don't."""
+    found = {bool(run.facts.get(EACH)): run.path for run in runs}
+    if len(found) > 1:
+        raise IncompatibleError(
+            f"{found[True]} scores each class by itself, and {found[False]} one label a clip; their scores can't stand "
+            "in one table: give evaluations of one kind, or score both with `birdssl evaluate --several-labels each` "
+            "(by --probe linear, where a head answers one class a clip)"
+        )
+    return True in found

@@ -19,7 +19,7 @@ from birdssl.errors import IncompatibleError, UsageError
 from birdssl.evaluation.metrics import ClassList
 from birdssl.settings.base import nearest
 from birdssl.stages.contract import Unit
-from birdssl.stages.each_label import refuse_each
+from birdssl.stages.each_label import told_each
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +42,17 @@ class Entry:
 
 
 class JoinedScores:
-    """Evaluations of the same part and classes; a unit is the answers of one."""
+    """Evaluations of the same part and classes; a unit is the answers of one.
+
+    `each` says whether they tell each class by itself.
+    """
 
     def __init__(self, runs: Sequence[Artifact], given: Sequence[str] = (), baseline: str | None = None) -> None:
         """`given` names the evaluations' one system each. Raises UsageError and IncompatibleError for what doesn't fit.
 
         `baseline` must be one of the systems' names.
         """
-        refuse_each(runs)
+        self.each = told_each(runs)
         self.runs, self.given = runs, list(given)
         if given and len(given) != len(runs):
             raise UsageError(f"--name: {len(given)} names for {len(runs)} inputs; give one for each, in order")
@@ -93,7 +96,11 @@ class JoinedScores:
     def answers(self, unit: Unit) -> pl.DataFrame:
         """Answers of one evaluation, with the columns of its manifest; `input` counts through all evaluations."""
         entry: Entry = unit.payload
-        rows = open_artifact(entry.path).manifest().with_columns(pl.col("input") + entry.first)
+        run = open_artifact(entry.path)
+        rows = run.manifest().with_columns(pl.col("input") + entry.first)
+        if self.each:  # runs may have the same classes in another order
+            places = [run.facts["classes"].index(name) for name in self.classes.scored]
+            rows = rows.with_columns(pl.col("truth", "predicted").list.sort(), pl.col("scores").list.gather(places))
         return rows if entry.name is None else rows.with_columns(pl.lit(entry.name).alias("system"))
 
     def told(self) -> list[dict[str, Any]]:
@@ -114,7 +121,8 @@ def once(answers: pl.DataFrame) -> pl.DataFrame:
     Raises IncompatibleError where a system's fold answers a clip in two ways.
     """
     asked = ["system", "model_fold", "id"]
-    told = answers.unique([*asked, "predicted", "score"], keep="first", maintain_order=True)
+    said = [name for name in ("predicted", "score", "scores") if name in answers.columns]
+    told = answers.unique([*asked, *said], keep="first", maintain_order=True)
     twins = told.filter(pl.struct(asked).is_duplicated())
     if twins.height:
         row = twins.row(0, named=True)

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from birdssl import __version__
 from birdssl.artifacts.artifact import Artifact, open_artifact
 from birdssl.artifacts.atomic import atomic_path, write_json, write_text
-from birdssl.errors import UsageError
+from birdssl.errors import IncompatibleError, UsageError
 from birdssl.evaluation import album, study_figures
 from birdssl.evaluation.curves import PRETRAIN, Curve, curve_table, curves_behind, health_rows
 from birdssl.evaluation.lineage import FINETUNE, model_run
@@ -29,6 +29,7 @@ from birdssl.evaluation.summary import headline, headline_table, left_out_in_all
 from birdssl.settings.report import ReportSettings
 from birdssl.stages.clip_map import clip_map, read_groups
 from birdssl.stages.contract import Result, Stage, Unit
+from birdssl.stages.each_label import told_each
 from birdssl.stages.evaluate import SCHEMA
 from birdssl.stages.joined_scores import Entry, JoinedScores, once
 from birdssl.stages.portraits import Portraits
@@ -56,6 +57,11 @@ class Report(Stage[ReportSettings]):
         found = [run for run in self.artifacts() if run.verb == EVALUATE]
         if not found:
             raise UsageError(f"none of {len(self.inputs)} inputs is an OUT of `birdssl evaluate`; give one or more")
+        if told_each(found):
+            raise IncompatibleError(
+                f"{found[0].path} scores each class by itself, and a report shows one label a clip; see its own "
+                "report.html, and set several side by side with `birdssl compare`"
+            )
         return JoinedScores(found, baseline=self.settings.baseline)
 
     @cached_property

@@ -3,14 +3,15 @@
 import base64
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+from birdssl.evaluation.each_summary import unlabelled_clips
 from birdssl.evaluation.fold_tests import ALPHA
-from birdssl.evaluation.measure import measure_of
+from birdssl.evaluation.measure import AVERAGE_PRECISION, measure_of
 from birdssl.evaluation.scoring import ALL_PAIRS
 from birdssl.evaluation.starts import columns, deciding
 from birdssl.evaluation.summary import in_short
@@ -23,7 +24,7 @@ def render_page(
     results: Mapping[str, Any],
     pictures: Mapping[str, bytes],
     repeat: Mapping[str, Any],
-    template: str = "page.html.j2",
+    template: str | None = None,
     **more: Any,
 ) -> str:
     """Lay results out as a page.
@@ -32,7 +33,7 @@ def render_page(
         results: what `birdssl evaluate` writes to metrics.json.
         pictures: PNG bytes by the paths that `results` names.
         repeat: `command`, a command line, and `inputs`, rows of path, verb, version and digest.
-        template: another page's, which extends the first; `more` is what it needs besides.
+        template: another page's, which extends `base`, that of an evaluation; `more` is what it needs besides.
 
     All text is escaped: class and system names may hold any character.
     """
@@ -41,14 +42,16 @@ def render_page(
         lstrip_blocks=True,
     )  # fmt: skip
     environment.tests["shown"] = _shown
-    systems = results["systems"]
+    systems, measure = results["systems"], measure_of(results)
+    base = "each.html.j2" if measure is AVERAGE_PRECISION else "page.html.j2"
     known = {
         "r": results,
+        "base": base,
+        "measure": measure,
         "repeat": repeat,
         "title": _title(results),
         "lead": _lead(results),
         "scope": _scope(results),
-        "measure": measure_of(results),
         "level": f"{results['settings']['level'] * 100:g} %",
         "any_folds": any(len(system["folds"]["fold"]) > 1 for system in systems),
         "alpha": ALPHA,
@@ -58,7 +61,7 @@ def render_page(
         "inline": lambda path: "data:image/png;base64," + base64.b64encode(pictures[path]).decode(),
         "natural": lambda path: _width(pictures[path]) * 6 // 10,
     }
-    return environment.get_template(template).render({**WORDS, **known, **more})
+    return environment.get_template(template or base).render({**WORDS, **known, **more})
 
 
 def resource(name: str) -> str:
@@ -182,6 +185,12 @@ def _width(png: bytes) -> int:
     return int(struct.unpack(">I", png[16:20])[0])
 
 
+def _thresholds(values: Sequence[float]) -> str:
+    """One threshold, or the range of several models'."""
+    low, high = min(values), max(values)
+    return f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
+
+
 WORDS = {
     "percent": _percent,
     "points": _points,
@@ -200,4 +209,6 @@ WORDS = {
     "deciding": deciding,
     "columns": columns,
     "in_short": in_short,
+    "thresholds": _thresholds,
+    "unlabelled": unlabelled_clips,
 }

@@ -25,9 +25,9 @@ from birdssl.artifacts.manifest import CLIP_SCHEMA
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
 from birdssl.evaluation import album, selection
 from birdssl.evaluation.answers import Answers, head_answers, probe_answers
+from birdssl.evaluation.each_album import draw_each
 from birdssl.evaluation.each_answers import EachAnswers, head_each, probe_each
 from birdssl.evaluation.each_label import EachSystems
-from birdssl.evaluation.each_page import draw_each, render_each_page
 from birdssl.evaluation.each_summary import each_table, headline_each
 from birdssl.evaluation.lineage import (
     learned_from,
@@ -205,8 +205,7 @@ class Evaluate(Stage[EvaluateSettings]):
             with atomic_path(self.out / path) as part:
                 part.write_bytes(data)
         write_json(self.out / "metrics.json", results)
-        render = render_each_page if self.each else render_page
-        write_text(self.out / "report.html", render(results, pictures, how_to_repeat(self)))
+        write_text(self.out / "report.html", render_page(results, pictures, how_to_repeat(self)))
         return headline_each(results) if self.each else headline(results)
 
     def report(self, summary: dict[str, Any]) -> str:

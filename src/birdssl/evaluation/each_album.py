@@ -1,12 +1,10 @@
-"""The report page and the pictures of an evaluation that tells each class by itself."""
+"""The pictures of an evaluation that tells each class by itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from birdssl.evaluation import album, figures
 from birdssl.evaluation.each_answers import each_in_words
-from birdssl.evaluation.each_summary import unlabelled_clips
-from birdssl.evaluation.page import render_page
 
 
 def draw_each(results: dict[str, Any], told: Sequence[Any]) -> dict[str, bytes]:
@@ -28,15 +26,3 @@ def draw_each(results: dict[str, Any], told: Sequence[Any]) -> dict[str, bytes]:
         system["figures"] = {"classes": f"{stem}.png"}
         pictures |= drawn.files(stem)
     return pictures
-
-
-def render_each_page(results: Mapping[str, Any], pictures: Mapping[str, bytes], repeat: Mapping[str, Any]) -> str:
-    """Lay results out as a page; arguments as `render_page` takes them."""
-    unlabelled = unlabelled_clips(results)
-    return render_page(results, pictures, repeat, "each.html.j2", unlabelled=unlabelled, thresholds=_thresholds)
-
-
-def _thresholds(values: Sequence[float]) -> str:
-    """One threshold, or the range of several models'."""
-    low, high = min(values), max(values)
-    return f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"

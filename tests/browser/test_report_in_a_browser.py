@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reports import evaluations, report
+from reports import evaluations, evaluations_each, report
 
 from birdssl.evaluation.report_page import SYMBOLS, ClipMap, MapSystem
 
@@ -112,6 +112,29 @@ def test_a_click_on_a_point_shows_its_spectrogram_and_plays_its_sound(opened: An
     assert heard["at"] > 0
     assert heard["width"] == 256
     assert "kHz" in opened.locator("#clip-view").inner_text()
+
+
+def test_a_clip_of_several_species_is_clicked_on_and_heard(browser: Any, tmp_path: Path):
+    """Its label is all of them; points can be coloured by one of them, and by whether the very same were named."""
+    report(evaluations_each(tmp_path), tmp_path / "report")
+    for page in show(browser, tmp_path / "report" / "report.html", DESKTOP):
+        data = numbers(page)
+        several = [clip for clip in data["systems"][0]["clips"] if "+" in data["truth"][clip]]
+        page.fill("#map-search", data["id"][several[0]])
+        page.locator("#map-hits button").first.click()
+        assert page.locator("#clip-title").inner_text() == data["truth"][several[0]]
+        clip = lonely(data)
+        page.mouse.click(*place(page, clip))
+        assert page.locator("#clip-title").inner_text() == data["truth"][clip]
+        said = data["systems"][0]["predicted"][data["systems"][0]["clips"].index(clip)]
+        assert said in page.locator("#clip-facts").inner_text()
+        page.wait_for_timeout(700)
+        assert page.evaluate("document.getElementById('clip-sound').currentTime") > 0
+        assert page.evaluate("document.getElementById('clip-picture').naturalWidth") == 256
+        page.select_option("#map-colour", label="with owl")
+        assert page.locator("#map-chips .chip span").all_inner_texts() == ["no", "yes"]
+        page.select_option("#map-colour", "answer")
+        assert page.locator("#map-chips .chip span").all_inner_texts() == ["right", "wrong"]
 
 
 def test_a_class_that_is_switched_off_leaves_the_map_and_comes_back(opened: Any):

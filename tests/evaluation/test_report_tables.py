@@ -2,7 +2,7 @@
 
 from birdssl.evaluation.report_tables import report_tables
 
-EMPTY = {"systems": [], "study": {"rows": []}, "comparisons": [], "health": []}
+EMPTY = {"systems": [], "chance": {"balanced_accuracy": 0.5}, "study": {"rows": []}, "comparisons": [], "health": []}
 
 
 def test_a_row_for_each_use_of_a_pretrained_encoder_beside_the_best_of_each_kind():

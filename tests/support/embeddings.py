@@ -108,10 +108,15 @@ def table_of_several(recordings=20, clips_each=4, spread=0.7, seed=0):
     return clips(rows), np.array(vectors, np.float32)
 
 
-def embedded_each(folder: Path, rows, vectors, scores=None, thresholds=None, fold=None, classes=SPECIES):
-    """An embed directory; `scores` (clips, classes) makes it one of a model that tells each class by itself."""
+def embedded_each(folder: Path, rows, vectors, scores=None, thresholds=None, fold=None, classes=SPECIES, sound=None):
+    """An embed directory; `scores` (clips, classes) makes it one of a model that tells each class by itself.
+
+    `sound` (Hz, s) makes it one to be heard.
+    """
     rows = rows.with_columns(embedding=pl.Series(vectors, dtype=pl.Array(pl.Float32, vectors.shape[1])))
     facts = {"kind": "embedding", "classes": classes} | ({} if fold is None else {"fold": fold})
+    if sound is not None:
+        facts |= {"sample_rate": sound[0], "clip_seconds": sound[1]}
     if scores is not None:
         facts |= {"model": "abc", "scores": "sigmoid", "thresholds": thresholds}
         rows = rows.with_columns(scores=pl.Series(scores.astype(np.float32), dtype=pl.Array(pl.Float32, len(classes))))

@@ -19,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from birdssl.evaluation.calibration import Reliability
+from birdssl.evaluation.measure import BALANCED_ACCURACY
 from birdssl.evaluation.metrics import Ints
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#603000", "#4D4D4D")
@@ -66,7 +67,7 @@ class Bar:
     quiet: bool = False  # drawn in grey: a baseline
 
 
-def comparison(systems: Sequence[Bar], chance: float, words: str = "balanced accuracy") -> Drawing:
+def comparison(systems: Sequence[Bar], chance: float, words: str = BALANCED_ACCURACY.words) -> Drawing:
     """Scores of systems with intervals, single folds as small dots, and chance as a line; `words` name the score."""
     return _dots(systems, words, chance)
 

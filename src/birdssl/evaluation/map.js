@@ -317,7 +317,8 @@
 
   function tell(clip) {
     const now = system(), place = now.clips.indexOf(clip);
-    const answer = place < 0 ? "" : `${now.predicted[place]} (${Math.round(now.score[place] * 100)} %)`;
+    const sure = [now.score[place] ?? []].flat().map((score) => `${Math.round(score * 100)} %`).join(", ");
+    const answer = place < 0 ? "" : sure ? `${now.predicted[place]} (${sure})` : now.predicted[place];
     byId("clip-title").textContent = data.truth[clip];
     byId("clip-facts").replaceChildren(
       ...fact("answer", answer), ...fact("recording", data.recording[clip]), ...fact("from", `${data.start[clip]} s`),

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -18,14 +18,17 @@ SILENT = "Its spectrogram and sound aren't in this page; --sounds takes more cli
 
 @dataclass(frozen=True)
 class MapSystem:
-    """One model's plane: for each point the clip's number, its place, the answer and its probability."""
+    """One model's plane: for each point the clip's number, its place, the answer and its probability.
+
+    Where an answer is several classes, or none, `score` has a list of their scores.
+    """
 
     name: str
     clips: Sequence[int]
     x: Sequence[float]
     y: Sequence[float]
     predicted: Sequence[str]
-    score: Sequence[float]
+    score: Sequence[float] | Sequence[list[float]]
     caption: str
 
 
@@ -41,6 +44,7 @@ class ClipMap:
         missing: why a clip has none, by id.
         axes: the pictures' marks, as `birdssl.stages.clip_media.Media` has them.
         heard: a sentence on what is heard.
+        holds: of clips that may hold several classes, whether they hold each: more to colour them by.
     """
 
     clips: Mapping[str, Sequence[Any]]
@@ -51,6 +55,7 @@ class ClipMap:
     missing: Mapping[str, str]
     axes: Mapping[str, Sequence[tuple[float, float]]]
     heard: str
+    holds: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def table(self) -> pl.DataFrame:
         """A row for each point: system, x, y, answer, score, and what is known of its clip."""
@@ -66,13 +71,14 @@ class ClipMap:
             )
             for system in self.systems
         ]
-        return pl.concat(parts).drop("species")
+        table = pl.concat(parts).drop("species")
+        return table.drop("score") if table["score"].dtype == pl.List else table  # a table's cell holds one value
 
     def to_json(self) -> str:
         """The map's data, safe inside a script element."""
         values = {
             **self.clips,
-            "columns": self.columns,
+            "columns": {**self.columns, **self.holds},
             "told": [name for name in self.columns if name != "species"],
             "systems": [vars(system) for system in self.systems],
             "missing": self.missing,

@@ -1,10 +1,11 @@
-"""A study as P1's Table 3 shows it: each encoder from each start, with silhouette and balanced accuracy over folds."""
+"""A study as P1's Table 3 shows it: each encoder from each start, with silhouette and score over folds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from birdssl.evaluation.fewshot_table import NOT_AT_HAND
 from birdssl.evaluation.lineage import IMAGENET, OTHER_LABELS, PLAIN, PRETRAINED, PUBLISHED, RANDOM, UNKNOWN
+from birdssl.evaluation.measure import BALANCED_ACCURACY
 from birdssl.evaluation.score_table import escaped
 from birdssl.evaluation.starts import USES, use_of
 from birdssl.settings.names import SUPERVISED
@@ -89,13 +90,13 @@ def names_needed(rows: Sequence[Mapping[str, Any]]) -> bool:
     return len(set(keys)) < len(keys)
 
 
-def study_latex(rows: Sequence[Mapping[str, Any]]) -> str:
+def study_latex(rows: Sequence[Mapping[str, Any]], words: str = BALANCED_ACCURACY.words) -> str:
     """The rows as a LaTeX `tabular` with booktabs rules, ready to \\input; the best of each encoder in bold.
 
-    A use has its own head line where there are several.
+    `words` name the score. A use has its own head line where there are several.
     """
     named = names_needed(rows)
-    heads = ["Start", "Encoder", *(["System"] if named else []), "Silhouette", r"Balanced accuracy (\%)"]
+    heads = ["Start", "Encoder", *(["System"] if named else []), "Silhouette", rf"{words.capitalize()} (\%)"]
     lines = [rf"\begin{{tabular}}{{{'l' * (len(heads) - 2)}rr}}", r"\toprule", " & ".join(heads) + r" \\", r"\midrule"]
     before = use = None
     several = len({row["use"] for row in rows if "why" not in row}) > 1

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from birdssl.evaluation.curves import PRETRAIN, Curve
 from birdssl.evaluation.figures import COLOURS, FAINT, GRID, INK, MARKERS, Drawing, drawing_of, short
+from birdssl.evaluation.measure import BALANCED_ACCURACY
 
 # what a pretraining's picture shows beside its losses, with its best and worst value in words
 PANELS = {
@@ -22,11 +23,14 @@ PANELS = {
 
 
 def fold_points(
-    rows: Sequence[Mapping[str, Any]], folds: Mapping[str, Sequence[float | None]], chance: float
+    rows: Sequence[Mapping[str, Any]],
+    folds: Mapping[str, Sequence[float | None]],
+    chance: float,
+    words: str = BALANCED_ACCURACY.words,
 ) -> Drawing:
-    """Balanced accuracy of each fold as a point, with their mean and median as lines; systems by encoder.
+    """The score of each fold as a point, with their mean and median as lines; systems by encoder.
 
-    `rows` are a study's; `folds` has the scores of each system's folds, as shares.
+    `rows` are a study's; `folds` has the scores of each system's folds, as shares; `words` name the score.
     """
     shown = [row for row in rows if "why" not in row]
     encoders = list(dict.fromkeys(row["encoder"] for row in shown))
@@ -50,7 +54,7 @@ def fold_points(
             axes.axvline(chance, color=FAINT, lw=1.3, ls=(0, (4, 3)), zorder=1)
         axes.set_yticks(range(len(names) - 1, -1, -1), [short(name, 32) for name in names])
         axes.set_ylim(-0.6, len(names) - 0.4)
-        axes.set_xlabel("balanced accuracy of one fold, %")
+        axes.set_xlabel(f"{words} of one fold, %")
         ticks = axes.get_xticks()
         axes.set_xticks(ticks, [f"{tick * 100:.0f}" for tick in ticks])
         axes.grid(axis="x", color=GRID, lw=0.8)

@@ -17,6 +17,9 @@ class ReportSettings(PortraitSettings):
     whether pretraining helped, confusion, recall and reliability of each system, training curves with label-free
     health, and the embeddings on a plane: a click on a point shows the clip's spectrogram and plays its sound.
 
+    Where evaluations tell each class by itself, scores are macro average precision, a table has every class (average
+    precision, AUROC, precision, recall, F1), and a clip's label on the plane is all species that it holds.
+
     OUT holds report.html, figures/ (PNG and SVG) and tables/ (CSV, JSON, and LaTeX for the study's table).
     """
 

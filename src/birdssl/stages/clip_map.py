@@ -8,12 +8,14 @@ import polars as pl
 
 from birdssl.artifacts.artifact import open_artifact
 from birdssl.errors import IncompatibleError, NoInputError
+from birdssl.evaluation.album import MOST_KINDS
 from birdssl.evaluation.circumstances import HOUR, RECORDER, SITE, values_of
 from birdssl.evaluation.report_page import ClipMap, MapSystem
 from birdssl.stages.clip_media import Media, clip_media
+from birdssl.stages.each_portraits import in_a_word
 from birdssl.stages.portraits import Portraits, Shown
 
-SPECIES, GROUP = "species", "group"
+SPECIES, GROUP, OTHER = "species", "group", "other"
 DIGITS = 3  # of places on the plane, whose units mean nothing
 
 
@@ -59,8 +61,9 @@ def clip_map(portraits: Portraits, groups: dict[str, str], sounds: int) -> ClipM
             "truth": rows["truth"].to_list(),
             "time": [None if time is None else f"{time:%Y-%m-%d %H:%M:%S}" for time in rows["time"]],
         },
-        columns=_columns(rows, groups),
-        systems=[_system(name, shown, number) for name, shown in views.items()],
+        columns=_columns(rows, groups, portraits.sets),
+        holds=_holds(rows, portraits.classes.scored) if portraits.sets else {},
+        systems=[_system(name, shown, number, portraits.sets) for name, shown in views.items()],
         pictures=media.pictures,
         sounds=media.sounds,
         missing=media.missing,
@@ -69,15 +72,34 @@ def clip_map(portraits: Portraits, groups: dict[str, str], sounds: int) -> ClipM
     )
 
 
-def _columns(rows: pl.DataFrame, groups: dict[str, str]) -> dict[str, list[str | None]]:
+def _columns(rows: pl.DataFrame, groups: dict[str, str], sets: bool) -> dict[str, list[str | None]]:
     """What points can be coloured by: species, and of the rest what differs between clips."""
-    rest: dict[str, list[Any]] = {GROUP: [groups.get(truth) for truth in rows["truth"]]}
+    held = rows["held"].to_list() if sets else [[truth] for truth in rows["truth"]]
+    species: list[str | None] = common_sets(rows["truth"]) if sets else rows["truth"].to_list()
+    rest: dict[str, list[Any]] = {
+        GROUP: [in_a_word({groups[label] for label in labels}) if groups else None for labels in held]
+    }
     rest |= {name: values_of(rows, name) for name in (SITE, RECORDER, HOUR)}
     varied = {name: values for name, values in rest.items() if len(set(values)) > 1}
-    return {SPECIES: rows["truth"].to_list(), **varied}
+    return {SPECIES: species, **varied}
 
 
-def _system(name: str, shown: Shown, number: dict[str, int]) -> MapSystem:
+def common_sets(sets: pl.Series) -> list[str | None]:
+    """Sets of classes as they are, but the rarest as "other" where they are more than a picture can tell apart."""
+    counts = sets.value_counts(sort=False, name="count").sort("count", sets.name, descending=[True, False])
+    if counts.height <= MOST_KINDS:
+        return sets.to_list()
+    kept = set(counts[sets.name].head(MOST_KINDS - 1))
+    return [name if name in kept else OTHER for name in sets]
+
+
+def _holds(rows: pl.DataFrame, classes: Sequence[str]) -> dict[str, list[str]]:
+    """Whether clips hold each class, "yes" or "no", where some do and some don't."""
+    columns = {f"with {name}": ["yes" if name in held else "no" for held in rows["held"]] for name in classes}
+    return {name: values for name, values in columns.items() if len(set(values)) > 1}
+
+
+def _system(name: str, shown: Shown, number: dict[str, int], sets: bool) -> MapSystem:
     assert shown.view is not None
     points = shown.view.points
     assert points is not None
@@ -90,7 +112,7 @@ def _system(name: str, shown: Shown, number: dict[str, int]) -> MapSystem:
         points[:, 0].round(DIGITS).tolist(),
         points[:, 1].round(DIGITS).tolist(),
         rows["predicted"].to_list(),
-        rows["score"].cast(pl.Float64).round(4).to_list(),
+        rows["score"].to_list() if sets else rows["score"].cast(pl.Float64).round(4).to_list(),
         f"{name}: t-SNE of {rows.height} of {shown.rows.height} clips{model}, perplexity {shown.view.perplexity:.3g}.",
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -39,6 +39,22 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Look:
+    """Which of a system's models is looked at.
+
+    Attributes:
+        input, fold: the number of its embeddings among the inputs, and the fold that it held out.
+        rows: its answers, in order of the clips' ids.
+        chosen: whether it is the best of several on its validation clips.
+    """
+
+    input: int
+    fold: int | None
+    rows: pl.DataFrame
+    chosen: bool
+
+
+@dataclass(frozen=True)
 class Measured:
     """What an embedding itself shows, whatever classifier answers on it."""
 
@@ -49,6 +65,8 @@ class Measured:
 
 class Portraits:
     """Draws systems; `shown` then has the model of each that was looked at, by the system's name."""
+
+    sets: ClassVar[bool] = False  # whether a clip's truth and answer are sets of classes, with the classes in `held`
 
     def __init__(self, classes: ClassList, inputs: Sequence[Path], settings: PortraitSettings, on: str) -> None:
         """`inputs` are OUT of embed; answers name them by their number. `on` is the part that was scored."""
@@ -66,7 +84,7 @@ class Portraits:
             system["reliability"] = _plain(sure)
             system["how"] = how_in_words(told, system["name"])
             known = len(self._measured)
-            view, truth = self._look(system, rows)
+            view, truth = self._tell(system, rows)
             if len(self._measured) > known:  # an embedding that several classifiers answer on is told of once
                 results["notes"] += circumstance_notes(system["name"], system["circumstances"])
             for kind, drawing in album.portraits(system, view, truth, sure).items():
@@ -75,22 +93,27 @@ class Portraits:
                 pictures |= drawing.files(stem)
         return pictures
 
-    def _look(self, system: dict[str, Any], rows: pl.DataFrame) -> tuple[Projection | None, np.ndarray]:
-        """One model's embeddings of the scored clips, on a plane and by class; tells `system` of them."""
+    def look(self, rows: pl.DataFrame) -> Look:
+        """The model of a system that is looked at, of all its answers."""
         places = rows["input"].unique().sort().to_list()
         place, chosen = best_on_validation([open_artifact(self.inputs[each]) for each in places])
         rows = rows.filter(pl.col("input") == places[place]).unique("id").sort("id")
         fold = None if rows["model_fold"][0] is None else int(rows["model_fold"][0])
-        key = (places[place], fold)
+        return Look(places[place], fold, rows, chosen)
+
+    def _tell(self, system: dict[str, Any], rows: pl.DataFrame) -> tuple[Projection | None, np.ndarray]:
+        """One model's embeddings of the scored clips, on a plane and by class; tells `system` of them."""
+        look = self.look(rows)
+        key = (look.input, look.fold)
         if key not in self._measured:
-            self._measured[key] = self._measure(open_artifact(self.inputs[places[place]]), rows, fold)
+            self._measured[key] = self._measure(open_artifact(self.inputs[look.input]), look.rows, look.fold)
         found = self._measured[key]
         system["silhouette"] = vars(found.silhouette)
-        system["projection"] = _view(found.view, rows, chosen)
+        system["projection"] = view_facts(found.view, look.rows, look.chosen)
         system["figures"] = {"projection": None}
         system["circumstances"] = found.circumstances
-        self.shown[system["name"]] = Shown(places[place], rows, found.view)
-        return found.view, self.classes.truth(rows["truth"])
+        self.shown[system["name"]] = Shown(look.input, look.rows, found.view)
+        return found.view, self.classes.truth(look.rows["truth"])
 
     def _measure(self, artifact: Artifact, rows: pl.DataFrame, fold: int | None) -> Measured:
         """One input's embeddings of the clips in `rows`, of the model that held `fold` out."""
@@ -131,7 +154,7 @@ def _plain(found: Reliability) -> dict[str, Any]:
             else round(value, 6) for name, value in vars(found).items()}  # fmt: skip
 
 
-def _view(view: Projection | None, rows: pl.DataFrame, chosen: bool) -> dict[str, Any]:
+def view_facts(view: Projection | None, rows: pl.DataFrame, chosen: bool) -> dict[str, Any]:
     """What is told of a projection."""
     if view is None:
         return {"shown": 0, "of": rows.height, "perplexity": None, "model": "", "reason": "not asked for"}

@@ -16,10 +16,13 @@ from threadpoolctl import threadpool_limits
 from birdssl import __version__
 from birdssl.artifacts.artifact import Artifact, open_artifact
 from birdssl.artifacts.atomic import atomic_path, write_json, write_text
-from birdssl.errors import IncompatibleError, UsageError
+from birdssl.errors import UsageError
 from birdssl.evaluation import album, study_figures
 from birdssl.evaluation.curves import PRETRAIN, Curve, curve_table, curves_behind, health_rows
+from birdssl.evaluation.each_label import EachSystems
+from birdssl.evaluation.each_summary import each_table, headline_each
 from birdssl.evaluation.lineage import FINETUNE, model_run
+from birdssl.evaluation.measure import measure_of
 from birdssl.evaluation.report_page import ClipMap, render_report
 from birdssl.evaluation.report_tables import report_tables
 from birdssl.evaluation.scoring import Doubt, Systems
@@ -29,8 +32,8 @@ from birdssl.evaluation.summary import headline, headline_table, left_out_in_all
 from birdssl.settings.report import ReportSettings
 from birdssl.stages.clip_map import clip_map, read_groups
 from birdssl.stages.contract import Result, Stage, Unit
-from birdssl.stages.each_label import told_each
-from birdssl.stages.evaluate import SCHEMA
+from birdssl.stages.each_portraits import EachPortraits
+from birdssl.stages.evaluate import EACH_SCHEMA, SCHEMA
 from birdssl.stages.joined_scores import Entry, JoinedScores, once
 from birdssl.stages.portraits import Portraits
 from birdssl.stages.repeat import how_to_repeat
@@ -49,7 +52,7 @@ class Report(Stage[ReportSettings]):
     @property
     def schema(self) -> dict[str, Any]:
         """Columns of an answer."""
-        return SCHEMA
+        return EACH_SCHEMA if self.scores.each else SCHEMA
 
     @cached_property
     def scores(self) -> JoinedScores:
@@ -57,11 +60,6 @@ class Report(Stage[ReportSettings]):
         found = [run for run in self.artifacts() if run.verb == EVALUATE]
         if not found:
             raise UsageError(f"none of {len(self.inputs)} inputs is an OUT of `birdssl evaluate`; give one or more")
-        if told_each(found):
-            raise IncompatibleError(
-                f"{found[0].path} scores each class by itself, and a report shows one label a clip; see its own "
-                "report.html, and set several side by side with `birdssl compare`"
-            )
         return JoinedScores(found, baseline=self.settings.baseline)
 
     @cached_property
@@ -98,7 +96,8 @@ class Report(Stage[ReportSettings]):
     def finish(self, manifest: pl.LazyFrame) -> dict[str, Any]:
         """Score all answers; write figures, tables and the page."""
         answers = once(manifest.collect())
-        portraits = Portraits(self.scores.classes, self.scores.inputs, self.settings, self.scores.on)
+        kind = EachPortraits if self.scores.each else Portraits
+        portraits = kind(self.scores.classes, self.scores.inputs, self.settings, self.scores.on)
         with threadpool_limits(1):
             results = self._results(answers)
             pictures = portraits.draw(results, answers, self.scores.told())
@@ -114,12 +113,13 @@ class Report(Stage[ReportSettings]):
         self._write_tables(results, curves, plane)
         write_json(self.out / "metrics.json", results)
         write_text(self.out / "report.html", render_report(results, pictures, how_to_repeat(self), plane))
-        return headline(results) | {"heard": len(plane.sounds) if plane else 0}
+        brief = headline_each(results) if self.scores.each else headline(results)
+        return brief | {"heard": len(plane.sounds) if plane else 0}
 
     def _results(self, answers: pl.DataFrame) -> dict[str, Any]:
         settings, told = self.settings, self.scores.told()
         doubt = Doubt(settings.seed, settings.draws, settings.level)
-        systems = Systems(answers, self.scores.classes, doubt)
+        systems = (EachSystems if self.scores.each else Systems)(answers, self.scores.classes, doubt)
         results = {
             "schema": 1,
             "birdssl": __version__,
@@ -147,9 +147,10 @@ class Report(Stage[ReportSettings]):
 
     def _study_figures(self, results: dict[str, Any], curves: list[Curve]) -> dict[str, bytes]:
         """Every fold as a point, and the curves; tells `results` of their paths."""
-        folds = {system["name"]: system["folds"]["balanced_accuracy"] for system in results["systems"]}
-        chance = results["chance"]["balanced_accuracy"]
-        drawn = study_figures.fold_points(results["study"]["rows"], folds, float("nan") if chance is None else chance)
+        rows, measure = results["study"]["rows"], measure_of(results)
+        folds = {system["name"]: system["folds"][measure.key] for system in results["systems"]}
+        chance = results["chance"][measure.key]
+        drawn = study_figures.fold_points(rows, folds, float("nan") if chance is None else chance, measure.words)
         pictures = drawn.files(f"{album.FOLDER}/folds")
         results["figures"]["folds"] = f"{album.FOLDER}/folds.png"
         results["curves"] = []
@@ -174,14 +175,15 @@ class Report(Stage[ReportSettings]):
         for number, system in enumerate(plane.systems, 1):
             items = []
             for by, values in plane.columns.items():
-                if (by == "species") or (drawing := album.plane(system, values)) is None:
+                # A system's own section has its plane by species, where a clip is of one.
+                if (by == "species" and not portraits.sets) or (drawing := album.plane(system, values)) is None:
                     continue
                 stem = f"{album.FOLDER}/{album.slug(f'{system.name} by {by}', number)}"
                 pictures |= drawing.files(stem)
                 items.append({"by": by, "path": f"{stem}.png"})
             if items:
                 shown.append((system.name, items))
-        words = [(name, name) for name in plane.columns]
+        words = [(name, name) for name in (*plane.columns, *plane.holds)]
         results["map"] = {
             "systems": [{"name": system.name} for system in plane.systems],
             "colour_by": [*words, ("answer", "right or wrong")],
@@ -199,10 +201,11 @@ class Report(Stage[ReportSettings]):
         for name, frame in tables.items():
             write_text(self.out / TABLES / f"{name}.csv", frame.write_csv())
             write_json(self.out / TABLES / f"{name}.json", frame.to_dicts())
-        write_text(self.out / TABLES / "study.tex", study_latex(results["study"]["rows"]))
+        write_text(self.out / TABLES / "study.tex", study_latex(results["study"]["rows"], measure_of(results).words))
 
     def report(self, summary: dict[str, Any]) -> str:
         """The table for a person, whether pretraining helped, and where the page is."""
         told = [*summary["pretraining"], *summary["notes"]]
         heard = f", with {summary['heard']} clips to be heard" if summary["heard"] else ""
-        return "\n".join([*headline_table(summary), "", *told, f"report: {self.out / 'report.html'}{heard}"])
+        table = each_table(summary) if self.scores.each else headline_table(summary)
+        return "\n".join([*table, "", *told, f"report: {self.out / 'report.html'}{heard}"])

@@ -9,11 +9,10 @@ from typing import Any
 import polars as pl
 
 from birdssl.artifacts.artifact import Artifact
-from birdssl.evaluation.lineage import FINETUNE, IMAGENET, PUBLISHED, RANDOM, run_fold, training_runs
+from birdssl.evaluation.lineage import FINETUNE, IMAGENET, PRETRAIN, PUBLISHED, RANDOM, run_fold, training_runs
 from birdssl.evaluation.study import OBJECTIVES, STARTS
 
 HISTORY = "history.csv"
-PRETRAIN = "pretrain"
 # what is told of a pretraining's kept epoch; a run may lack some
 HEALTH = ("validation_loss", "retrieval", "embedding_std", "effective_rank", "alignment", "uniformity",
           "neighbour_stability")  # fmt: skip

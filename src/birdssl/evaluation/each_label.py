@@ -19,11 +19,11 @@ import numpy as np
 import polars as pl
 
 from birdssl.evaluation.each_answers import hot
-from birdssl.evaluation.fold_tests import fold_verdict, holm, paired_folds
+from birdssl.evaluation.fold_tests import paired_folds
 from birdssl.evaluation.intervals import Interval, expanded_interval, verdict
 from birdssl.evaluation.metrics import ClassList, Floats
 from birdssl.evaluation.ranking import CHANCE_AUROC, HEADLINES, Measured, Ranked, as_drawn, redrawn
-from birdssl.evaluation.scoring import OTHER_CLIPS, Doubt, few_origins, interval, pairs
+from birdssl.evaluation.scoring import OTHER_CLIPS, Doubt, few_origins, interval, judged_over_folds, pairs, rounded
 
 MACRO = HEADLINES[0]
 # A system that says yes to this share of the clips, where the class is in less than half, doesn't tell it.
@@ -109,10 +109,10 @@ def chance_each(answers: pl.DataFrame, classes: Sequence[str]) -> dict[str, Any]
     share = truth.mean(axis=0)
     present = share[share > 0]
     return {
-        "macro_average_precision": _round(present.mean() if len(present) else np.nan),
-        "micro_average_precision": _round(truth.mean()),
+        "macro_average_precision": rounded(present.mean() if len(present) else np.nan),
+        "micro_average_precision": rounded(truth.mean()),
         "macro_auroc": CHANCE_AUROC,
-        "average_precision": [_round(value) for value in share],
+        "average_precision": [rounded(value) for value in share],
         "classes": len(present),
     }
 
@@ -163,12 +163,12 @@ def _classes(found: Scored, classes: Sequence[str], level: float) -> dict[str, A
             kind: interval(_sure(whole[0, place], drawn[:, place], count, level)) for kind, whole, drawn in figures
         }
         table.append({
-            **clips[place], **ranks, "chance": _round(truth[:, place].mean()), "right": right, "false_alarms": alarms,
+            **clips[place], **ranks, "chance": rounded(truth[:, place].mean()), "right": right, "false_alarms": alarms,
             "missed": missed, "precision": _share(right, right + alarms), "recall": _share(right, right + missed),
             "f1": _share(2 * right, 2 * right + alarms + missed), "answers": len(truth),
         })  # fmt: skip
     f1 = [row["f1"] for row in table if row["clips"]]
-    return {"classes": table, "macro_f1": _round(np.mean(f1) if f1 else np.nan)}
+    return {"classes": table, "macro_f1": rounded(np.mean(f1) if f1 else np.nan)}
 
 
 def _folds(found: Scored) -> dict[str, Any]:
@@ -177,9 +177,9 @@ def _folds(found: Scored) -> dict[str, Any]:
     ids = [set(found.rows.filter(pl.col("model_fold").eq_missing(fold))["id"]) for fold in found.folds]
     return {
         "fold": list(found.folds),
-        MACRO: [_round(value) for value in scores],
-        "mean": _round(float(np.mean(scores))),
-        "deviation": _round(float(np.std(scores, ddof=1))) if len(scores) > 1 else None,
+        MACRO: [rounded(value) for value in scores],
+        "mean": rounded(float(np.mean(scores))),
+        "deviation": rounded(float(np.std(scores, ddof=1))) if len(scores) > 1 else None,
         "same_clips": all(part == ids[0] for part in ids),
     }
 
@@ -197,15 +197,7 @@ def compare_systems(
         left, right = _folds(first), _folds(second)
         paired = left["fold"] == right["fold"] and None not in (*left["fold"], *left[MACRO], *right[MACRO])
         tests.append(paired_folds(left[MACRO], right[MACRO]) if paired else None)
-    adjusted = holm([test.p_corrected if test else None for test in tests])
-    count = sum(p is not None for p in adjusted)
-    for item, test, p in zip(found, tests, adjusted, strict=True):
-        item["folds"] = test and {
-            **{name: _round(value) if isinstance(value, float) else value for name, value in vars(test).items()},
-            "p_adjusted": _round(p),
-            "verdict": fold_verdict(item["first"], item["second"], test, p, count),
-        }
-    return found
+    return judged_over_folds(found, tests)
 
 
 def _compare(first: Scored, second: Scored, classes: Sequence[str], doubt: Doubt) -> dict[str, Any]:
@@ -267,8 +259,3 @@ def _sure(estimate: float, drawn: Floats, origins: int, level: float) -> Interva
 
 def _share(part: int, whole: int) -> float | None:
     return round(part / whole, 6) if whole else None
-
-
-def _round(value: float | None) -> float | None:
-    """Six digits behind the point; what isn't a number is null, since JSON has no NaN."""
-    return None if value is None or np.isnan(value) else round(float(value), 6)

@@ -83,7 +83,7 @@ def score(answers: pl.DataFrame, classes: ClassList, doubt: Doubt, baseline: str
     present = [row["clips"] for row in data["classes"]]
     return {
         "data": data,
-        "chance": {"balanced_accuracy": _round(chance(present)), "classes": int(np.count_nonzero(present))},
+        "chance": {"balanced_accuracy": rounded(chance(present)), "classes": int(np.count_nonzero(present))},
         "systems": systems,
         "comparisons": compare_all([(parts[first], parts[second]) for second, first in pairs(names)], classes, doubt),
         "notes": notes(data, systems),
@@ -144,9 +144,9 @@ def fold_scores(rows: pl.DataFrame, classes: ClassList) -> dict[str, Any]:
     deviation = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
     return {
         "fold": folds,
-        "balanced_accuracy": [_round(value) for value in scores],
-        "mean": _round(float(np.mean(scores))),
-        "deviation": _round(deviation),
+        "balanced_accuracy": [rounded(value) for value in scores],
+        "mean": rounded(float(np.mean(scores))),
+        "deviation": rounded(deviation),
         "same_clips": shared,
     }
 
@@ -174,13 +174,17 @@ def compare_all(
 ) -> list[dict[str, Any]]:
     """`compare` each couple, with the tests over folds judged together: adjusted for being several, and in words."""
     found = [compare(first, second, classes, doubt) for first, second in couples]
-    tests = [_fold_test(first, second, classes) for first, second in couples]
+    return judged_over_folds(found, [_fold_test(first, second, classes) for first, second in couples])
+
+
+def judged_over_folds(found: list[dict[str, Any]], tests: Sequence[FoldTest | None]) -> list[dict[str, Any]]:
+    """Comparisons with their tests over folds as `folds`, adjusted for being several, and in words; None for none."""
     ps = holm([test.p_corrected if test else None for test in tests])
     count = sum(p is not None for p in ps)
     for item, test, p in zip(found, tests, ps, strict=True):
         item["folds"] = test and {
-            **{name: _round(value) if isinstance(value, float) else value for name, value in vars(test).items()},
-            "p_adjusted": _round(p),
+            **{name: rounded(value) if isinstance(value, float) else value for name, value in vars(test).items()},
+            "p_adjusted": rounded(p),
             "verdict": fold_verdict(item["first"], item["second"], test, p, count),
         }
     return found
@@ -245,10 +249,10 @@ def _stuck(name: str, table: dict[str, Any]) -> str | None:
 
 def interval(found: Interval) -> dict[str, Any]:
     """An interval as JSON values."""
-    values = {"value": _round(found.estimate), "low": _round(found.low), "high": _round(found.high)}
+    values = {"value": rounded(found.estimate), "low": rounded(found.low), "high": rounded(found.high)}
     return values | ({"why_no_interval": found.reason} if found.reason else {})
 
 
-def _round(value: float | None) -> float | None:
+def rounded(value: float | None) -> float | None:
     """Six digits behind the point; what isn't a number is null, since JSON has no NaN."""
     return None if value is None or np.isnan(value) else round(float(value), 6)

@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from birdssl.evaluation.curves import PRETRAIN, Curve
+from birdssl.evaluation.curves import Curve
 from birdssl.evaluation.figures import COLOURS, FAINT, GRID, INK, MARKERS, Drawing, drawing_of, short
+from birdssl.evaluation.lineage import PRETRAIN
 from birdssl.evaluation.measure import BALANCED_ACCURACY
 
 # what a pretraining's picture shows beside its losses, with its best and worst value in words

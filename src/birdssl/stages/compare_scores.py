@@ -19,28 +19,15 @@ from birdssl.evaluation.starts import did_it_help, starts_of
 from birdssl.evaluation.summary import left_out_in_all, seen_notes, shared_notes, unchecked_notes
 from birdssl.settings.compare import CompareSettings
 from birdssl.stages.contract import Result, Unit
+from birdssl.stages.evaluate import EACH_SCHEMA as EACH_ANSWERS
+from birdssl.stages.evaluate import SCHEMA as ANSWERS
 from birdssl.stages.joined_scores import JoinedScores, once
 from birdssl.stages.tables import ON_TERMINAL, save_tables
 
-SCHEMA: dict[str, Any] = {
-    "system": pl.String,
-    "model_fold": pl.Int16,
-    "id": pl.String,
-    "recording": pl.String,
-    "origin": pl.String,
-    "truth": pl.String,
-    "predicted": pl.String,
-    "score": pl.Float32,
-}
-
-
-EACH_SCHEMA: dict[str, Any] = {  # where each class is told by itself; scores in the order of facts.classes
-    **{name: kind for name, kind in SCHEMA.items() if name != "score"},
-    "truth": pl.List(pl.String),
-    "none": pl.Boolean,
-    "predicted": pl.List(pl.String),
-    "scores": pl.List(pl.Float32),
-}
+KEPT = ("system", "model_fold", "id", "recording", "origin", "truth", "none", "predicted", "score", "scores")
+SCHEMA, EACH_SCHEMA = (  # scores of several classes stand in the order of facts.classes
+    {name: columns[name] for name in KEPT if name in columns} for columns in (ANSWERS, EACH_ANSWERS)
+)
 
 
 class ScoredRuns:
@@ -64,9 +51,7 @@ class ScoredRuns:
 
     def facts(self) -> dict[str, Any]:
         """What was compared."""
-        classes = self.scores.classes
-        return {"on": self.scores.on, "classes": list(classes.scored), "other_classes": list(classes.others),
-                "systems": self.scores.names}  # fmt: skip
+        return self.scores.facts()
 
     def finish(self, manifest: pl.LazyFrame) -> dict[str, Any]:
         """Score all systems on all their folds, and write the tables."""

@@ -83,6 +83,11 @@ class JoinedScores:
         """The embeddings behind the evaluations, in order; training runs that probes learned from aren't among them."""
         return [path for run in self.runs for path in _embeddings(run)]
 
+    def facts(self) -> dict[str, Any]:
+        """What was joined, for stage.json."""
+        return {"on": self.on, "classes": list(self.classes.scored), "other_classes": list(self.classes.others),
+                "systems": self.names}  # fmt: skip
+
     def units(self) -> list[Unit]:
         """One an evaluation."""
         found, first = [], 0

@@ -18,10 +18,10 @@ from birdssl.artifacts.artifact import Artifact, open_artifact
 from birdssl.artifacts.atomic import atomic_path, write_json, write_text
 from birdssl.errors import UsageError
 from birdssl.evaluation import album, study_figures
-from birdssl.evaluation.curves import PRETRAIN, Curve, curve_table, curves_behind, health_rows
+from birdssl.evaluation.curves import Curve, curve_table, curves_behind, health_rows
 from birdssl.evaluation.each_label import EachSystems
 from birdssl.evaluation.each_summary import each_table, headline_each
-from birdssl.evaluation.lineage import FINETUNE, model_run
+from birdssl.evaluation.lineage import FINETUNE, PRETRAIN, model_run
 from birdssl.evaluation.measure import measure_of
 from birdssl.evaluation.report_page import ClipMap, render_report
 from birdssl.evaluation.report_tables import report_tables
@@ -89,9 +89,7 @@ class Report(Stage[ReportSettings]):
 
     def facts(self) -> dict[str, Any]:
         """What was scored."""
-        classes = self.scores.classes
-        return {"on": self.scores.on, "classes": list(classes.scored), "other_classes": list(classes.others),
-                "systems": self.scores.names}  # fmt: skip
+        return self.scores.facts()
 
     def finish(self, manifest: pl.LazyFrame) -> dict[str, Any]:
         """Score all answers; write figures, tables and the page."""

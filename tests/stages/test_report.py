@@ -15,7 +15,13 @@ from PIL import Image
 from reports import HERTZ, evaluations, report
 from toy import folder_bytes
 
+from birdssl.artifacts.artifact import open_artifact
 from birdssl.errors import IncompatibleError, NoInputError, UsageError
+from birdssl.evaluation.metrics import ClassList
+from birdssl.settings.report import ReportSettings
+from birdssl.stages.clip_map import heard_in_words
+from birdssl.stages.clip_media import clip_media
+from birdssl.stages.portraits import Portraits
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +204,36 @@ def test_systems_that_are_expected_have_a_row(scored, tmp_path):
     rows = json.loads((tmp_path / "out" / "tables" / "study.json").read_text())
     assert [row["system"] for row in rows if row.get("why")] == ["VICReg from ImageNet"]
     assert "weights not at hand" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_of_probes_on_one_embedding_the_first_is_looked_at_each_time(tmp_path):
+    """Mel statistics taught by two folds' runs answer each clip twice, and not always alike."""
+    folder = embedded(tmp_path / "mel", *table())
+    rows = pl.DataFrame({"id": [f"{clip % 300:04}" for clip in range(600)], "input": [0] * 600,
+                         "model_fold": [0] * 300 + [1] * 300,
+                         "predicted": ["first"] * 300 + ["second"] * 300})  # fmt: skip
+    look = Portraits(ClassList((WREN,), ()), [folder], ReportSettings(), "test").look(rows)
+    assert look.fold == 0
+    assert set(look.rows["predicted"]) == {"first"}
+
+
+@pytest.mark.parametrize(
+    ("rate", "slowed", "ceiling", "words"),
+    [
+        (22050, 1, None, ""),
+        (96_000, 1, 24_000, "without what lies above 24 kHz"),
+        (250_000, 10, None, "10 times slower"),
+    ],
+)
+def test_what_a_page_loses_of_a_sound_is_said(tmp_path, rate, slowed, ceiling, words):
+    rows, vectors = table(recordings=5, clips_each=1)
+    (tmp_path / "sound").mkdir()
+    soundfile.write(tmp_path / "sound" / "a.wav", 0.1 * np.sin(np.arange(rate) * 0.3), rate)
+    rows = rows.with_columns(path=pl.lit("../sound/a.wav"), offset=pl.lit(0, pl.Int64), seconds=pl.lit(1.0),
+                             padded=pl.lit(0.0))  # fmt: skip
+    found = clip_media(open_artifact(embedded(tmp_path / "e", rows, vectors, sound=(rate, 1.0))), rows["id"][:1])
+    assert (found.slowed, found.ceiling) == (slowed, ceiling)
+    assert words in heard_in_words(found, 1)
+    (sound,) = found.sounds.values()
+    heard, played = soundfile.read(io.BytesIO(sound))
+    assert len(heard) / played == pytest.approx(slowed, rel=0.1)

@@ -68,7 +68,7 @@ def clip_map(portraits: Portraits, groups: dict[str, str], sounds: int) -> ClipM
         sounds=media.sounds,
         missing=media.missing,
         axes=media.axes,
-        heard=_heard(media, rows.height),
+        heard=heard_in_words(media, rows.height),
     )
 
 
@@ -129,18 +129,19 @@ def _media(portraits: Portraits, views: dict[str, Shown], wanted: Sequence[str])
         more = clip_media(artifact, [clip for clip in left if clip in mine])
         axes = found.axes or more.axes
         found = Media(found.pictures | more.pictures, found.sounds | more.sounds, found.missing | more.missing,
-                      max(found.slowed, more.slowed), axes)  # fmt: skip
+                      more.slowed, more.ceiling, axes)  # fmt: skip
         left = [clip for clip in left if clip not in mine]
     return found
 
 
-def _heard(media: Media, clips: int) -> str:
+def heard_in_words(media: Media, clips: int) -> str:
     """What is heard, in a sentence or two."""
     if not media.sounds:
         why = next(iter(media.missing.values()), None)
         return "No sound lies in this page" + (f": {why}." if why else ", as it was asked for.")
     told = f"{len(media.sounds)} of {clips} clips can be heard, each as loud as the others"
     told += f", {media.slowed} times slower than it was" if media.slowed > 1 else ""
+    told += f", without what lies above {media.ceiling / 1000:g} kHz" if media.ceiling else ""
     if media.missing:
         told += f"; of {len(media.missing)} the sound can't be read, such as: {next(iter(media.missing.values()))}"
     return told + "."

@@ -32,6 +32,7 @@ class Media:
         sounds: MP3 bytes.
         missing: why a clip has neither.
         slowed: how many times slower sounds play than they were.
+        ceiling: frequency in Hz above which nothing is left of the sounds; None where all of it is there.
         axes: marks of the pictures' axes, all alike: `hertz` and `seconds`, each with its place from 0 to 1, from the
             top and from the left.
     """
@@ -40,6 +41,7 @@ class Media:
     sounds: dict[str, bytes] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     slowed: int = 1
+    ceiling: int | None = None
     axes: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
 
@@ -52,8 +54,9 @@ def clip_media(artifact: Artifact, ids: Sequence[str]) -> Media:
     known = artifact.facts.get("frontend") or {}
     front = Frontend.from_dict(known) if "height" in known else Frontend(sample_rate=rate, clip_seconds=seconds)
     slowed = SLOWED if rate > 2 * MP3_RATES[-1] else 1
-    found = Media(slowed=slowed, axes={"hertz": [(float(hertz), place) for hertz, place in frequency_ticks(front)],
-                                       "seconds": time_ticks(front)})  # fmt: skip
+    top = mp3_rate(rate // slowed) * slowed
+    axes = {"hertz": [(float(hertz), place) for hertz, place in frequency_ticks(front)], "seconds": time_ticks(front)}
+    found = Media(slowed=slowed, ceiling=top // 2 if top < rate else None, axes=axes)
     rows = columns_of(artifact, ids, *PLACE).sort("path", "offset", nulls_last=True)
     with ClipSound(artifact.path, rate, seconds) as sound:
         for row in rows.to_dicts():

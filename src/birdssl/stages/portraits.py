@@ -97,7 +97,9 @@ class Portraits:
         """The model of a system that is looked at, of all its answers."""
         places = rows["input"].unique().sort().to_list()
         place, chosen = best_on_validation([open_artifact(self.inputs[each]) for each in places])
-        rows = rows.filter(pl.col("input") == places[place]).unique("id").sort("id")
+        # Of probes on one embedding that learned from several folds the first answers: any is as good, if it's the same
+        # one each time.
+        rows = rows.filter(pl.col("input") == places[place]).unique("id", keep="first", maintain_order=True).sort("id")
         fold = None if rows["model_fold"][0] is None else int(rows["model_fold"][0])
         return Look(places[place], fold, rows, chosen)
 

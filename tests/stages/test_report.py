@@ -149,7 +149,7 @@ def test_groups_colour_the_map_and_have_a_picture(scored, tmp_path):
     ("text", "told"),
     [
         (None, "no such file"),
-        ("label,kind\nwren,bird\n", "group must be there too"),
+        ("label,kind\nwren,bird\n", "has no column 'group'; its columns: 'label', 'kind'"),
         ("label,group\nwren,bird\n", "has no group for"),
         ("label,group\nwren,bird\nwren,passerine\n", "puts wren into several groups"),
     ],
@@ -158,7 +158,7 @@ def test_groups_that_do_not_fit_are_refused(scored, tmp_path, text, told):
     groups = tmp_path / "groups.csv"
     if text is not None:
         groups.write_text(text)
-    with pytest.raises((IncompatibleError, NoInputError), match=told):
+    with pytest.raises((IncompatibleError, NoInputError, UsageError), match=told):
         report(scored, tmp_path / "out", groups=groups)
     assert not (tmp_path / "out").exists()
 

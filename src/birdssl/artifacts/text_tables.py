@@ -62,6 +62,13 @@ def column(path: Path, head: dict[str, int], name: str) -> int:
     return head[plain(name)]
 
 
+def label_groups(path: Path) -> list[tuple[str, str]]:
+    """(label, group) of each line of a CSV table that has both; raises UsageError where a column is missing."""
+    rows, head = read_rows(path, ",")
+    label, group = column(path, head, "label"), column(path, head, "group")
+    return [(row[label].strip(), row[group].strip()) for _, row in rows if row[label].strip() and row[group].strip()]
+
+
 def find_column(
     path: Path, head: dict[str, int], given: str | None, usual: Sequence[str], other_than: int | None = None
 ) -> int | None:

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from birdssl.artifacts.artifact import open_artifact
+from birdssl.artifacts.text_tables import label_groups
 from birdssl.errors import IncompatibleError, NoInputError
 from birdssl.evaluation.album import MOST_KINDS
 from birdssl.evaluation.circumstances import HOUR, RECORDER, SITE, values_of
@@ -22,23 +23,15 @@ DIGITS = 3  # of places on the plane, whose units mean nothing
 def read_groups(path: Path, classes: Sequence[str]) -> dict[str, str]:
     """The group of each class, from a CSV table with columns label and group; other columns and classes don't matter.
 
-    Raises NoInputError where there is no such file, and IncompatibleError where it lacks a column or a class, or gives
-    a class two groups.
+    Raises NoInputError where there is no such file, UsageError where it lacks a column, and IncompatibleError where it
+    lacks a class, or gives a class two groups.
     """
-    if not path.exists():
+    if not path.is_file():
         raise NoInputError(f"--groups {path}: no such file; give a CSV table with columns label and group")
-    try:
-        table = pl.read_csv(path, infer_schema=False)
-    except pl.exceptions.PolarsError as error:
-        raise IncompatibleError(f"--groups {path} isn't a CSV table: {error}") from None
-    if missing := {"label", "group"} - set(table.columns):
-        raise IncompatibleError(
-            f"--groups {path} has columns {', '.join(table.columns)}; {' and '.join(sorted(missing))} must be there too"
-        )
-    pairs = table.select("label", "group").drop_nulls().unique().filter(pl.col("label").is_in(list(classes)))
-    found = dict(pairs.sort("label", "group").iter_rows())
-    if twice := sorted(pairs.filter(pl.col("label").is_duplicated())["label"].unique().to_list()):
-        raise IncompatibleError(f"--groups {path} puts {', '.join(twice)} into several groups; give each class one")
+    found: dict[str, str] = {}
+    for label, group in label_groups(path):
+        if label in classes and found.setdefault(label, group) != group:
+            raise IncompatibleError(f"--groups {path} puts {label} into several groups; give each class one")
     if absent := [label for label in classes if label not in found]:
         raise IncompatibleError(f"--groups {path} has no group for {', '.join(absent)}; add a row for each")
     return found

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from birdssl.artifacts.episodes import Clips, Group, check_groups, choose_groups, random_groups, table_groups
-from birdssl.artifacts.text_tables import column, read_rows
+from birdssl.artifacts.text_tables import label_groups
 from birdssl.errors import NoInputError
 from birdssl.settings.fewshot import FewshotSettings
 
@@ -40,9 +40,7 @@ def _pairs(path: Path) -> Sequence[tuple[str, str]]:
     """(label, group) of each line of a table."""
     if not path.is_file():
         raise NoInputError(f"--groups {path}: no such table; give all, random:N, or a CSV with columns label and group")
-    rows, head = read_rows(path, ",")
-    label, group = column(path, head, "label"), column(path, head, "group")
-    found = [(row[label].strip(), row[group].strip()) for _, row in rows if row[label].strip() and row[group].strip()]
+    found = label_groups(path)
     if not found:
         raise NoInputError(f"--groups {path}: no row with a label and a group; write one for each class")
     return found

@@ -1,10 +1,10 @@
 # Written by `python -m birdssl.cli.manual` from the command tree; edits are lost.
 
-_birdssl_words() { COMPREPLY=($(compgen -W "$1" -- "$cur")); }
+_birdssl_words() { COMPREPLY+=($(compgen -W "$1" -- "$cur")); }
 
 _birdssl_paths() {
     local IFS=$'\n'
-    COMPREPLY=($(compgen "$1" -- "$cur"))
+    COMPREPLY+=($(compgen "$1" -- "$cur"))
     compopt -o filenames 2>/dev/null
 }
 
@@ -397,7 +397,7 @@ _birdssl() {
         compare) _birdssl_paths -d ;;
         report) _birdssl_paths -d ;;
         detect) _birdssl_paths -f ;;
-        run) _birdssl_paths -f ;;
+        run) _birdssl_words "demo dias2022 dias2022-data dias2022-labels dias2022-quick dias2022-width esc50 folders liang2024 liang2024-quick"; _birdssl_paths -f ;;
         ls) _birdssl_paths -d ;;
     esac
 }

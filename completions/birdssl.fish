@@ -479,6 +479,7 @@ complete -c birdssl -n '__birdssl_verb demo' -l max-rejects -x -d 'How many inpu
 complete -c birdssl -n '__birdssl_verb demo' -l json -d 'Print one JSON object on stdout instead of text'
 complete -c birdssl -n '__birdssl_verb demo' -s q -l quiet -d 'Only warnings and errors on stderr'
 complete -c birdssl -n '__birdssl_verb run' -F
+complete -c birdssl -n '__birdssl_verb run' -a 'demo dias2022 dias2022-data dias2022-labels dias2022-quick dias2022-width esc50 folders liang2024 liang2024-quick'
 complete -c birdssl -n '__birdssl_verb run' -s h -l help -d 'show help'
 complete -c birdssl -n '__birdssl_verb run' -l input -x -d 'What the recipe reads under a name'
 complete -c birdssl -n '__birdssl_verb run' -l only -x -d 'Run a part of the matrix only'

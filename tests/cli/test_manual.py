@@ -116,6 +116,12 @@ def test_folders_are_offered_where_a_directory_is_wanted(complete, tmp_path: Pat
     assert sorted(complete("birdssl", "synth", "--config", "clips.")) == ["clips.txt"]
 
 
+def test_own_recipes_are_offered_beside_files(complete, tmp_path: Path):
+    assert sorted(complete("birdssl", "run", "liang")) == ["liang2024", "liang2024-quick"]
+    (tmp_path / "lianas.toml").touch()
+    assert sorted(complete("birdssl", "run", "lia")) == ["lianas.toml", "liang2024", "liang2024-quick"]
+
+
 def test_a_number_has_no_offers(complete, tmp_path: Path):
     (tmp_path / "file").touch()
     assert complete("birdssl", "synth", "--hours", "") == []

@@ -15,13 +15,13 @@ from birdssl.errors import NoInputError, UnavailableError, UsageError
 from birdssl.settings.augment import AugmentSettings
 from birdssl.settings.detect import DetectSettings
 from birdssl.settings.evaluate import EvaluateSettings
-from birdssl.settings.recipe import RecipeSettings
+from birdssl.settings.recipe import RECIPES, RecipeSettings
 from birdssl.settings.run import RunOptions
 from birdssl.settings.synth import SynthSettings
 from birdssl.stages.cells import Expansion, flag_words
 from birdssl.stages.contract import Unit
 from birdssl.stages.recipe import Recipe, fill, read_recipe, select
-from birdssl.stages.recipe_run import RECIPES, find_recipe, input_names, place_in, run_recipe
+from birdssl.stages.recipe_run import find_recipe, input_names, place_in, run_recipe
 
 
 class DoubleAll(Double):

@@ -12,11 +12,11 @@ ROOT_OPTIONS = ("-h", "--help", "--version")
 BASH = """\
 {header}
 
-_birdssl_words() {{ COMPREPLY=($(compgen -W "$1" -- "$cur")); }}
+_birdssl_words() {{ COMPREPLY+=($(compgen -W "$1" -- "$cur")); }}
 
 _birdssl_paths() {{
     local IFS=$'\\n'
-    COMPREPLY=($(compgen "$1" -- "$cur"))
+    COMPREPLY+=($(compgen "$1" -- "$cur"))
     compopt -o filenames 2>/dev/null
 }}
 
@@ -98,7 +98,8 @@ def bash(commands: Mapping[str, Command]) -> str:
     for command in commands.values():
         options.append(f'            {command.name}) _birdssl_words "{" ".join(_all_forms(command))}" ;;')
         if command.inputs:
-            inputs.append(f"        {command.name}) _birdssl_paths {_compgen(command.inputs_are)} ;;")
+            names = f'_birdssl_words "{" ".join(command.names)}"; ' if command.names else ""
+            inputs.append(f"        {command.name}) {names}_birdssl_paths {_compgen(command.inputs_are)} ;;")
         for flag in _valued(command):
             pattern = " | ".join(f'"{command.name} {form}"' for form in flag.forms)
             values.append(f"        {pattern}) {_bash_value(flag)}; return ;;")
@@ -118,7 +119,7 @@ def zsh(commands: Mapping[str, Command]) -> str:
     for command in commands.values():
         specs = ["'(- *)'{-h,--help}'[show help]'", *(spec for flag in command.flags() for spec in _zsh_specs(flag))]
         if command.inputs:
-            specs.append(f"'*:{command.inputs}:{_zsh_path(command.inputs_are)}'")
+            specs += _zsh_inputs(command)
         joined = " \\\n            ".join(specs)
         options.append(f"        {command.name})\n          _arguments -s \\\n            {joined}\n          ;;")
     return ZSH.format(header=HEADER, verbs="\n".join(verbs), options="\n".join(options))
@@ -133,6 +134,8 @@ def fish(commands: Mapping[str, Command]) -> str:
         here = f"complete -c birdssl -n '__birdssl_verb {command.name}'"
         if command.inputs:
             lines.append(f"{here} {'-F' if command.inputs_are == 'file' else _FISH_FOLDERS}")
+        if command.names:
+            lines.append(f"{here} -a {_fish(' '.join(command.names))}")
         lines.append(f"{here} -s h -l help -d 'show help'")
         lines += [f"{here} {_fish_flag(flag)}" for flag in command.flags()]
         lines += [f"{here} -l {form[2:]}" for flag in command.flags() for form in flag.offered if form[:5] == "--no-"]
@@ -158,6 +161,15 @@ def _bash_value(flag: Flag) -> str:
     if flag.words:
         return f'_birdssl_words "{" ".join(flag.words)}"'
     return f"_birdssl_paths {_compgen(flag.path)}" if flag.path else ":"
+
+
+def _zsh_inputs(command: Command) -> list[str]:
+    paths = _zsh_path(command.inputs_are)
+    every = f"'*:{command.inputs}:{paths}'"
+    if not command.names:
+        return [every]
+    first = rf'{{_alternative "names\:name\:({" ".join(command.names)})" "paths\:path\:{paths}"}}'
+    return [f"'1:{command.inputs}:{first}'", every]
 
 
 def _zsh_specs(flag: Flag) -> list[str]:

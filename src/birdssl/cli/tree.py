@@ -80,6 +80,7 @@ class Command:
     inputs: str  # metavar of the positional arguments; empty for none
     about_inputs: str
     inputs_are: str  # "file" or "directory", for completion
+    names: tuple[str, ...]  # what completion offers for the first of them beside paths
     out: str  # help of -o; empty for none
     sections: tuple[Section, ...]
     is_stage: bool
@@ -129,6 +130,7 @@ def stage_command(name: str, verb: Verb) -> Command:
         inputs=verb.inputs,
         about_inputs=verb.about or about,
         inputs_are="file" if verb.lists else "directory",
+        names=(),
         out="Directory to write.",
         sections=_sections(verb.settings, name, output, True),
         is_stage=True,
@@ -144,6 +146,7 @@ def tool_command(name: str, tool: Tool) -> Command:
         inputs=tool.inputs,
         about_inputs=tool.about,
         inputs_are=tool.inputs_are,
+        names=tuple(tool.names()),
         out=tool.out,
         sections=_sections(tool.settings, name, [out_flag(tool.out)] if tool.out else [], tool.options),
         is_stage=False,

@@ -3,7 +3,7 @@
 A loader imports its stage when called, so that help and usage errors start without numpy or torch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from birdssl.settings.fewshot import FewshotSettings
 from birdssl.settings.finetune import FinetuneSettings
 from birdssl.settings.ls import LsSettings
 from birdssl.settings.pretrain import PretrainSettings
-from birdssl.settings.recipe import RecipeSettings
+from birdssl.settings.recipe import RecipeSettings, own_recipes
 from birdssl.settings.render import RenderSettings
 from birdssl.settings.report import ReportSettings
 from birdssl.settings.segment import SegmentSettings
@@ -53,6 +53,7 @@ class Tool:
     inputs: str = ""  # the inputs as usage shows them, such as "[DIR]"; empty when it has none
     about: str = ""  # help of the inputs
     inputs_are: str = "directory"  # or "file", for completion
+    names: Callable[[], Iterable[str]] = tuple  # what completion offers for the first input beside paths
     out: str = ""  # help of -o; empty when it has none
     options: bool = False  # whether it takes RunOptions
 
@@ -195,6 +196,7 @@ TOOLS: dict[str, Tool] = {
         inputs="RECIPE [INPUT]",
         about="A TOML file that describes the stages, and what its first stage reads where it says `input`.",
         inputs_are="file",
+        names=own_recipes,
         out="Folder of the runs.",
         options=True,
     ),

@@ -1,8 +1,16 @@
 """Settings of `birdssl run`."""
 
+from pathlib import Path
 from typing import ClassVar
 
 from birdssl.settings.base import Settings, setting
+
+RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+
+
+def own_recipes() -> dict[str, Path]:
+    """The recipes that come with birdssl, by name."""
+    return dict(sorted((file.stem, file) for file in RECIPES.glob("*.toml")))
 
 
 class RecipeSettings(Settings):

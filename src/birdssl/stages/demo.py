@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from birdssl.settings.demo import DemoSettings
-from birdssl.settings.recipe import RecipeSettings
+from birdssl.settings.recipe import RECIPES, RecipeSettings
 from birdssl.settings.run import RunOptions
 from birdssl.stages.cells import Expansion, Step, Verb
 from birdssl.stages.recipe import read_recipe
-from birdssl.stages.recipe_run import RECIPES, run_recipe, run_steps
+from birdssl.stages.recipe_run import run_recipe, run_steps
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from birdssl.artifacts.artifact import read_record
 from birdssl.artifacts.atomic import write_json, write_text
 from birdssl.errors import UnavailableError, UsageError
 from birdssl.settings.base import nearest
-from birdssl.settings.recipe import RecipeSettings
+from birdssl.settings.recipe import RecipeSettings, own_recipes
 from birdssl.settings.run import RunOptions
 from birdssl.stages.cells import REFERENCE, Expansion, Step, Verb, so_far_name
 from birdssl.stages.recipe import GIVEN, Recipe, read_recipe, select
@@ -26,7 +26,6 @@ from birdssl.stages.runner import DONE, remove_artifact, run
 
 log = logging.getLogger(__name__)
 
-RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 MARKER = "recipe.json"
 SCHEMA_VERSION = 1
 
@@ -68,13 +67,11 @@ def run_recipe(
 
 def find_recipe(path: Path) -> Path:
     """A recipe's file: the path itself, or, for a bare name such as `dias2022`, that recipe in the package."""
-    shipped = {file.stem: file for file in RECIPES.glob("*.toml")}
+    shipped = own_recipes()
     if path.exists() or path.suffix or len(path.parts) != 1:
         return path
     if path.name not in shipped:
-        raise UsageError(
-            f"{path}: no such recipe; give a TOML file, or one of birdssl's own: {', '.join(sorted(shipped))}"
-        )
+        raise UsageError(f"{path}: no such recipe; give a TOML file, or one of birdssl's own: {', '.join(shipped)}")
     return shipped[path.name]
 
 

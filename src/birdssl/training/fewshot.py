@@ -20,6 +20,7 @@ from birdssl.models.heads import build_head
 from birdssl.models.initial import seeded_weights
 from birdssl.models.registry import build_encoder
 from birdssl.seeds import derive
+from birdssl.training.batch_statistics import settle
 from birdssl.training.batches import epoch_order, training_batches
 from birdssl.training.finetuning import Classifier, Finetuning
 from birdssl.training.inputs import Embedded, Inputs
@@ -76,12 +77,14 @@ def probabilities(task: Finetuning, asked: Tensor) -> npt.NDArray[np.float64]:
 
 def _train(task: Finetuning, plan: OptimiserPlan, tuning: Tuning, fabric: Fabric) -> None:
     optimiser = build_optimiser(plan, task.network)
+    batches: list[Tensor] = []
     for epoch in range(1, tuning.epochs + 1):
         torch.manual_seed(derive(tuning.seed, "dropout", epoch))
         order = epoch_order(task.items, tuning.seed, epoch)
+        batches = training_batches(order, tuning.batch, drop_last=False, processes=1)
         task.train()
         total = 0.0
-        for items in training_batches(order, tuning.batch, drop_last=False, processes=1):
+        for items in batches:
             with fabric.autocast():
                 loss, _ = task.loss(task.network, task.load(items, epoch))
             loss.backward()
@@ -93,3 +96,6 @@ def _train(task: Finetuning, plan: OptimiserPlan, tuning: Tuning, fabric: Fabric
                 f"the loss of fine-tuning is {total} in epoch {epoch} at a rate of {plan.learning_rate:g}: the weights "
                 "have run away. Try a smaller --finetune-rate, a lower --sweep, or --precision fp32"
             )
+    with fabric.autocast():
+        last = (task.load(items, tuning.epochs) for items in batches)
+        settle(task, task.network, last, tuning.epochs * len(batches))

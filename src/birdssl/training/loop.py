@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 
 from birdssl.errors import BirdsslError
 from birdssl.seeds import derive
+from birdssl.training.batch_statistics import settle
 from birdssl.training.batches import epoch_order, share, training_batches
 from birdssl.training.checkpoints import Progress, read_progress, restore, restore_best, save_checkpoint
 from birdssl.training.choice import By, chosen_epoch
@@ -106,6 +107,8 @@ def train(
         if epoch > 0:
             row |= _train_epoch(task, plan, fabric, forward, stepper, optimiser, epoch)
         if plan.validates(epoch):
+            if epoch > 0:
+                _settle(task, plan, fabric, forward, epoch)
             row |= _validate(task, network)
         for name, value in row.items():
             _check_finite(value, epoch, plan, name.replace("_", " "))
@@ -129,8 +132,7 @@ def _train_epoch(
 ) -> Row:
     """One pass over the training items; means of the loss and its terms over batches."""
     torch.manual_seed(derive(plan.seed, "draws", epoch, fabric.global_rank))  # dropout and the like
-    order = epoch_order(task.items, plan.seed, epoch)
-    batches = training_batches(order, plan.batch, drop_last=plan.drop_last, processes=fabric.world_size)
+    batches = _batches(task, plan, fabric, epoch)
     task.train()
     sums: dict[str, Tensor] = {}
     said = time.monotonic()
@@ -150,6 +152,17 @@ def _train_epoch(
     row = {name: float(value) / len(batches) for name, value in sums.items()}
     _check_finite(row["loss"], epoch, plan)
     return row
+
+
+def _settle(task: Task, plan: TrainingPlan, fabric: Fabric, forward: nn.Module, epoch: int) -> None:
+    """Let the batch statistics of a network that has taken few steps be those of the epoch's batches."""
+    batches = _batches(task, plan, fabric, epoch)
+    settle(task, forward, _loaded(task, batches, fabric, epoch), epoch * len(batches))
+
+
+def _batches(task: Task, plan: TrainingPlan, fabric: Fabric, epoch: int) -> list[Tensor]:
+    order = epoch_order(task.items, plan.seed, epoch)
+    return training_batches(order, plan.batch, drop_last=plan.drop_last, processes=fabric.world_size)
 
 
 def _loaded(task: Task, batches: list[Tensor], fabric: Fabric, epoch: int) -> Iterator[Batch]:

@@ -29,17 +29,23 @@ def test_a_probe_tells_clear_classes_apart_and_gives_probabilities(kind):
     assert np.mean([NAMES[best] == label for best, label in zip(scores.argmax(1), labels, strict=True)]) > 0.95
 
 
-def test_the_linear_probe_is_sklearns_at_the_chosen_strength():
-    points, labels, origins = clouds(apart=0.5)
+@pytest.mark.parametrize("features", [8, 400])
+def test_the_linear_probe_is_sklearns_at_the_chosen_strength(features):
+    """Of 400 features too, which 90 clips span only a part of; clips that weren't learned from lie outside that."""
+    points, labels, origins = clouds(apart=0.5 if features == 8 else 0.1, features=features)
     probe = fit_probe("linear", points, labels, origins, seed=0)
     assert probe.facts["strength"] in STRENGTHS
     assert "folds by origin" in probe.facts["chosen"]
     scaled = StandardScaler().fit(points)
-    oracle = LogisticRegression(C=probe.facts["strength"], class_weight="balanced", max_iter=2000)
+    tight = {} if features == 8 else {"tol": 1e-8}  # over fewer axes the fit stops nearer to the optimum
+    oracle = LogisticRegression(C=probe.facts["strength"], class_weight="balanced", max_iter=2000, **tight)
     oracle.fit(scaled.transform(points.astype(float)), labels)
-    np.testing.assert_allclose(
-        probe.scores(points), oracle.predict_proba(scaled.transform(points.astype(float))), atol=1e-6
-    )
+    for asked in (points, clouds(seed=1, apart=0.1, features=features)[0]):
+        np.testing.assert_allclose(
+            probe.scores(asked),
+            oracle.predict_proba(scaled.transform(asked.astype(float))),
+            atol=1e-6 if not tight else 1e-3,
+        )
 
 
 def test_too_few_origins_for_a_choice_fix_the_strength():
@@ -83,13 +89,14 @@ def test_mel_statistics_worked_by_hand():
 
 @pytest.mark.parametrize("kind", ["linear", "centroid"])
 @pytest.mark.parametrize("classes", [2, 3])
-def test_a_probe_is_one_layer_of_raw_embeddings(kind, classes):
-    points, labels, origins = clouds()
+@pytest.mark.parametrize("features", [8, 400])
+def test_a_probe_is_one_layer_of_raw_embeddings(kind, classes, features):
+    points, labels, origins = clouds(features=features)
     kept = np.isin(labels, NAMES[:classes])
     chosen = [[values[place] for place in np.flatnonzero(kept)] for values in (labels, origins)]
     probe = fit_probe(kind, points[kept], *chosen, seed=0)
     weights, bias = as_layer(probe)
-    asked = clouds(seed=1)[0].astype(float)
+    asked = clouds(seed=1, features=features)[0].astype(float)
     logits = asked @ weights.T + bias
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     np.testing.assert_allclose(odds / odds.sum(axis=1, keepdims=True), probe.scores(asked), atol=1e-9)

@@ -80,6 +80,15 @@ def test_a_recording_on_both_sides_is_not_learned_from():
     assert found[SITE]["why"].startswith("0 known in two training recordings or more")
 
 
+def test_species_is_not_asked_where_nothing_stands_beside_it():
+    """A probe over a large embedding takes a while."""
+    unknown = survey().with_columns(pl.lit(None, pl.String).alias(SITE), pl.lit(None, pl.Datetime("us")).alias("time"))
+    found = told(unknown, vectors(unknown, species=4.0))
+    assert list(found) == [SPECIES, SITE, RECORDER, HOUR]
+    assert found[SPECIES] == {"name": SPECIES, "why": "not asked, as nothing stands beside it"}
+    assert {row["why"] for name, row in found.items() if name != SPECIES} == {"not known of any clip"}
+
+
 @pytest.mark.parametrize("known", ["one site", "one recording of each"])
 def test_too_little_to_learn_from_is_said(known: str):
     rows = survey()

@@ -15,10 +15,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import StandardScaler
 
 from birdssl.errors import IncompatibleError
 from birdssl.evaluation.metrics import ClassList, Floats, balanced_accuracy, confusion
+from birdssl.evaluation.standard import Standard
 from birdssl.seeds import derive
 from birdssl.settings.names import ProbeName
 
@@ -46,12 +46,12 @@ class Probe:
     kind: ProbeName
     classes: tuple[str, ...]
     facts: dict[str, Any]
-    scaler: StandardScaler
+    standard: Standard
     model: Any
 
     def scores(self, embeddings: npt.NDArray) -> Floats:
         """Probabilities (clips, classes) of embeddings (clips, features); rows add up to 1."""
-        return self.model.predict_proba(self.scaler.transform(embeddings.astype(np.float64)))
+        return self.model.predict_proba(self.standard(embeddings))
 
 
 def as_layer(probe: Probe) -> tuple[Floats, Floats]:
@@ -69,8 +69,7 @@ def as_layer(probe: Probe) -> tuple[Floats, Floats]:
             weights, bias = (np.concatenate([np.zeros_like(part), part]) for part in (weights, bias))
     else:
         raise ValueError(f"a probe of kind {probe.kind} is no layer")
-    scaled = weights / probe.scaler.scale_
-    return scaled, bias - scaled @ probe.scaler.mean_
+    return probe.standard.raw(weights, bias)
 
 
 @dataclass(frozen=True)
@@ -117,8 +116,8 @@ def fit_probe(
         raise IncompatibleError(f"a probe needs training clips of two classes or more; {found}")
     if not np.isfinite(embeddings).all():
         raise IncompatibleError("the embeddings hold values that aren't finite; the model that made them has diverged")
-    scaler = StandardScaler().fit(embeddings.astype(np.float64))
-    points = scaler.transform(embeddings.astype(np.float64))
+    standard = Standard(embeddings, spanned=kind == "linear")
+    points = standard.rows
     codes = np.searchsorted(np.array(classes), truth.astype(str))
     facts: dict[str, Any] = {"kind": kind, "clips": len(truth), "origins": len(set(origins))}
     if kind == "linear":
@@ -131,7 +130,7 @@ def fit_probe(
         facts["neighbours"] = neighbours
     else:
         model = centroids(points, codes)
-    return Probe(kind, classes, facts, scaler, model)
+    return Probe(kind, classes, facts, standard, model)
 
 
 def _choose_strength(
@@ -146,10 +145,10 @@ def _choose_strength(
     classes = ClassList(tuple(str(code) for code in range(codes.max() + 1)))
     totals = np.zeros(len(STRENGTHS))
     for inner, outer in folds.split(embeddings, codes, groups):
-        scaler = StandardScaler().fit(embeddings[inner].astype(np.float64))
-        points, held = (scaler.transform(embeddings[rows].astype(np.float64)) for rows in (inner, outer))
+        standard = Standard(embeddings[inner], spanned=True)
+        held = standard(embeddings[outer])
         for place, strength in enumerate(STRENGTHS):
-            answers = logistic(strength, points, codes[inner], CHOICE_TOLERANCE).predict(held)
+            answers = logistic(strength, standard.rows, codes[inner], CHOICE_TOLERANCE).predict(held)
             totals[place] += balanced_accuracy(confusion(codes[outer], answers, classes))
     return STRENGTHS[int(totals.argmax())], f"by {CHOICE_FOLDS} folds by origin inside the training rows"
 

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import StandardScaler
 
 from birdssl.artifacts.folds import deal, stratify
 from birdssl.errors import IncompatibleError
@@ -30,6 +29,7 @@ from birdssl.evaluation.baseline import (
 )
 from birdssl.evaluation.metrics import Floats
 from birdssl.evaluation.ranking import Bools, Ranked, as_drawn
+from birdssl.evaluation.standard import Standard
 from birdssl.evaluation.thresholds import DEFAULT_THRESHOLD, best_thresholds
 from birdssl.seeds import generator
 from birdssl.settings.names import ProbeName
@@ -102,7 +102,7 @@ def probe_each(
     thresholds, bare = dict.fromkeys(classes, DEFAULT_THRESHOLD), list(classes)
     if inside is not None:
         thresholds, bare = best_thresholds(truth, inside, classes)
-    fitted = _Fitted(kind, vectors, truth, strength)
+    fitted = _Fitted(kind, _standard(kind, vectors), truth, strength)
     chosen = f"by {CHOICE_FOLDS} folds by origin inside the training rows"
     few = f"fixed, as training has fewer than {CHOICE_FOLDS} origins"
     facts: dict[str, Any] = {
@@ -119,11 +119,10 @@ def probe_each(
 
 
 class _Fitted:
-    """A probe for each class, on vectors standardised by the training rows."""
+    """A probe for each class, on the training rows of `standard`."""
 
-    def __init__(self, kind: ProbeName, vectors: Floats, truth: Bools, strength: float, tolerance: float = 1e-4):
-        self.scaler = StandardScaler().fit(vectors)
-        points = self.scaler.transform(vectors)
+    def __init__(self, kind: ProbeName, standard: Standard, truth: Bools, strength: float, tolerance: float = 1e-4):
+        self.standard, points = standard, standard.rows
         self.share = truth.mean(axis=0)
         self.models = {int(place): _fit(kind, points, truth[:, place].astype(int), strength, tolerance)
                        for place in np.flatnonzero((self.share > 0) & (self.share < 1))}  # fmt: skip
@@ -131,11 +130,15 @@ class _Fitted:
 
     def scores(self, vectors: Floats) -> Floats:
         """(clips, features) to (clips, classes) in [0, 1]; of a class that no training clip holds, or all, 0 or 1."""
-        points = self.scaler.transform(vectors)
+        points = self.standard(vectors)
         found = np.tile(self.share, (len(points), 1))
         for place, model in self.models.items():
             found[:, place] = model.predict_proba(points)[:, 1]
         return found
+
+
+def _standard(kind: ProbeName, vectors: Floats) -> Standard:
+    return Standard(vectors, spanned=kind == "linear")
 
 
 def _fit(kind: ProbeName, points: Floats, codes: npt.NDArray[np.int64], strength: float, tolerance: float) -> Any:
@@ -164,10 +167,11 @@ def _choose(
     if folds is None:
         return FALLBACK_STRENGTH, None
     best, found = -1.0, (FALLBACK_STRENGTH, np.zeros(truth.shape))
+    parted = [(held, _standard(kind, vectors[~held])) for held in _held(folds)]
     for strength in STRENGTHS if kind == "linear" else (FALLBACK_STRENGTH,):
         inside, parts = np.zeros(truth.shape), []
-        for held in _held(folds):
-            fitted = _Fitted(kind, vectors[~held], truth[~held], strength, CHOICE_TOLERANCE)
+        for held, standard in parted:
+            fitted = _Fitted(kind, standard, truth[~held], strength, CHOICE_TOLERANCE)
             inside[held] = fitted.scores(vectors[held])
             parts.append(Ranked(truth[held], inside[held], np.zeros(held.sum(), np.int64)))
         reached = float(as_drawn(parts, 1).macro_average_precision[0])

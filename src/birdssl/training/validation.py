@@ -47,8 +47,8 @@ def validated(
 
     `memory` holds the last look's neighbours, and this one's afterwards. `measure` takes what `views` gives, in batches
     of the training size or a little more; always the views of epoch 0. The network should be in eval mode: batch
-    normalisation then uses its running statistics, as in Keras' evaluation, which P1 chose epochs by (those of a network
-    that has taken few steps: `birdssl.training.batch_statistics`).
+    normalisation then uses its running statistics, as in Keras' evaluation, which P1 chose epochs by (after few steps
+    see `birdssl.training.batch_statistics`).
     """
     sums: dict[str, float] = {}
     kept: list[tuple[Tensor, ...]] = []

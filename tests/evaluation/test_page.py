@@ -115,6 +115,40 @@ def test_verdicts_stand_first_and_shown_differences_stand_out(verdict, low, high
     assert "−1.0 to +7.0" in text or shown
 
 
+def compared(number: int, low: float, high: float, second: str = "mel") -> dict:
+    return {"first": f"s{number}", "second": second, "clips": 20, "origins": 9, "difference": interval(0.0, low, high),
+            "verdict": f"verdict {number}", "folds": None}  # fmt: skip
+
+
+def in_short(text: str) -> str:
+    return text.split("<details>", 1)[0]
+
+
+def test_of_many_comparisons_the_few_that_show_a_difference_stand_apart():
+    pairs = [compared(0, 0.01, 0.1), compared(1, -0.2, -0.1), *(compared(n, -0.1, 0.1) for n in range(2, 12))]
+    text = page(results(system("a", 0.4), comparisons=pairs))
+    shown = in_short(text)
+    assert "12 comparisons over recordings with mel: 1 above it, 1 below it, 10 without a difference shown." in words(
+        shown
+    )
+    assert [n for n in range(12) if f"verdict {n}." in shown] == [0, 1]
+    assert all(f"verdict {n}." in text for n in range(12))
+
+
+def test_many_differences_are_counted_and_folded_away():
+    pairs = [compared(n, -0.2, -0.1, f"t{n}") for n in range(12)]
+    text = page(results(system("a", 0.4), comparisons=pairs))
+    assert "12 comparisons over recordings: 0 above the other, 12 below the other, 0 without a" in words(in_short(text))
+    assert "verdict" not in in_short(text).split("</style>")[1].replace('class="verdicts"', "")
+    assert all(f"verdict {n}." in text for n in range(12))
+
+
+def test_many_systems_leave_the_list_of_links_short():
+    few, many = (page(results(*(system(f"s{n}", 0.4) for n in range(count)))) for count in (2, 9))
+    assert few.count('href="#system-') == 2
+    assert 'href="#system-' not in many
+
+
 def test_folds_and_their_tests_are_shown_where_there_are_some():
     both = []
     for name in ("a", "b"):

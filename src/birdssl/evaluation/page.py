@@ -17,7 +17,7 @@ from birdssl.evaluation.starts import columns, deciding
 from birdssl.evaluation.summary import in_short
 
 NONE = "–"
-FEW_COMPARISONS = 10  # more than these are folded away, but for those that show a difference
+FEW_COMPARISONS = 10  # more than these are folded away; as many as these that show a difference stand apart
 
 
 def render_page(
@@ -167,6 +167,18 @@ def _shown(pair: Mapping[str, Any]) -> bool:
     return gap is not None and gap["low"] is not None and (gap["low"] > 0 or gap["high"] < 0)
 
 
+def _counted(pairs: Sequence[Mapping[str, Any]]) -> str:
+    """How many of several comparisons show a difference, and which way, in a sentence."""
+    others = {pair["second"] for pair in pairs}
+    beside, than = (f" with {others.pop()}", " it") if len(others) == 1 else ("", " the other")
+    above = sum(_shown(pair) and pair["difference"]["low"] > 0 for pair in pairs)
+    below = sum(map(_shown, pairs)) - above
+    return (
+        f"{len(pairs)} comparisons over recordings{beside}: {above} above{than}, {below} below{than}, "
+        f"{len(pairs) - above - below} without a difference shown."
+    )
+
+
 def _projected(view: Mapping[str, Any]) -> str:
     part = f"{view['shown']} of {view['of']} clips" if view["shown"] < view["of"] else f"{view['of']} clips"
     return (
@@ -204,6 +216,7 @@ WORDS = {
     "sentence": _sentence,
     "decimal": _decimal,
     "shown": _shown,
+    "counted": _counted,
     "projected": _projected,
     "at": _at,
     "deciding": deciding,

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from birdssl.evaluation import album, figures
-from birdssl.evaluation.figures import Bar
+from birdssl.evaluation.figures import Bar, in_lines
 
 HARD_NAMES = [
     "$x^2$",
@@ -33,6 +33,17 @@ def test_pictures_take_any_name_without_a_warning():
     ):
         assert drawing.png.startswith(b"\x89PNG")
         assert ElementTree.fromstring(drawing.svg).tag.endswith("svg")
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [("mel statistics", "mel statistics"), ("", ""),
+     ("frozen mobilenetv3-large from barlow-twins (k-NN)", "frozen mobilenetv3-large from\nbarlow-twins (k-NN)"),
+     ("a" * 40, "a" * 30 + "\n" + "a" * 10),
+     ("four " * 20, "four four four four four four\nfour four four four four four…")],
+)  # fmt: skip
+def test_long_names_take_a_second_line(name: str, lines: str):
+    assert in_lines(name, 30) == lines
 
 
 def test_the_same_picture_is_the_same_bytes():

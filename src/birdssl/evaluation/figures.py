@@ -6,6 +6,7 @@ text, so that they can be read on a telephone.
 """
 
 import io
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -98,7 +99,7 @@ def _dots(bars: Sequence[Bar], label: str, chance: float | None) -> Drawing:
             axes.axvline(chance, color=COLOURS[1], lw=1.5, ls=(0, (4, 3)), zorder=1)
             axes.annotate("chance", (chance, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
                           textcoords="offset points", ha="center", color=COLOURS[1], fontsize=10)  # fmt: skip
-        names = [f"{short(bar.name, 30)}\n{bar.note}" if bar.note else short(bar.name, 30) for bar in bars]
+        names = [f"{short(bar.name, 30)}\n{bar.note}" if bar.note else in_lines(bar.name, 30) for bar in bars]
         axes.set_yticks(heights, names)
         axes.set_ylim(-0.6, len(bars) - 0.4)
         axes.set_xlim(-0.02, 1.02)
@@ -211,6 +212,12 @@ def drawing_of(width: float, height: float) -> Iterator[tuple[Figure, _Saved]]:
 def short(name: str, most: int) -> str:
     name = " ".join(name.split())
     return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def in_lines(name: str, most: int) -> str:
+    """A name in two lines at most, of `most` characters each: systems differ in their last words as in their first."""
+    lines = textwrap.wrap(name, most, break_on_hyphens=False) or [""]
+    return "\n".join([lines[0], short(" ".join(lines[1:]), most)]) if len(lines) > 1 else lines[0]
 
 
 def _label(name: str) -> str:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from birdssl.evaluation.curves import Curve
-from birdssl.evaluation.figures import COLOURS, FAINT, GRID, INK, MARKERS, Drawing, drawing_of, short
+from birdssl.evaluation.figures import COLOURS, FAINT, GRID, INK, MARKERS, Drawing, drawing_of, in_lines
 from birdssl.evaluation.lineage import PRETRAIN
 from birdssl.evaluation.measure import BALANCED_ACCURACY
 
@@ -53,7 +53,7 @@ def fold_points(
                 axes.axhline(height + 0.5, color=GRID, lw=1)
         if not np.isnan(chance):
             axes.axvline(chance, color=FAINT, lw=1.3, ls=(0, (4, 3)), zorder=1)
-        axes.set_yticks(range(len(names) - 1, -1, -1), [short(name, 32) for name in names])
+        axes.set_yticks(range(len(names) - 1, -1, -1), [in_lines(name, 32) for name in names])
         axes.set_ylim(-0.6, len(names) - 0.4)
         axes.set_xlabel(f"{words} of one fold, %")
         ticks = axes.get_xticks()

@@ -22,7 +22,7 @@ from birdssl.training.validation import lasting_collapse, spread
 
 
 def rows(*spreads: float) -> list[dict[str, float]]:
-    return [{"epoch": epoch, "embedding_std": value, "effective_rank": 20.0, "retrieval": 0.1}
+    return [{"epoch": epoch, "embedding_std": value, "effective_rank": 9.0, "encoder_rank": 20.0, "retrieval": 0.1}
             for epoch, value in enumerate((0.9, *spreads))]  # fmt: skip
 
 
@@ -34,11 +34,11 @@ def test_three_epochs_in_a_row_are_a_collapse_and_the_start_is_none():
 
 @pytest.mark.parametrize(
     ("rank", "retrieval", "said"),
-    [(4.0, 0.1, True), (4.0, 0.05, True), (4.0, 0.11, False), (5.0, 0.1, False), (30.0, 0.0, False)],
+    [(3.6, 0.1, True), (3.6, 0.05, True), (3.6, 0.11, False), (4.0, 0.1, False), (30.0, 0.0, False)],
 )
 def test_lost_directions_are_said_at_once_where_nothing_was_learned(rank: float, retrieval: float, said: bool):
-    """From a rank of 20 and a retrieval of .1 before training."""
-    after = {"epoch": 1, "embedding_std": 0.5, "effective_rank": rank, "retrieval": retrieval}
+    """From an encoder's rank of 20 and a retrieval of .1 before training, whatever the projections' rank."""
+    after = {"epoch": 1, "embedding_std": 0.5, "effective_rank": 9.0, "encoder_rank": rank, "retrieval": retrieval}
     assert ("of 20.0 before training" in str(lasting_collapse([*rows(), after]))) == said
     assert lasting_collapse([after]) is None  # without the start there's nothing to compare with
 

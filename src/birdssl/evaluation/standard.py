@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.preprocessing import StandardScaler
 
-Floats = npt.NDArray[np.float64]
+from birdssl.evaluation.metrics import Floats
 
 
 class Standard:
@@ -45,7 +45,7 @@ def _axes(points: Floats) -> Floats | None:
     Directions with less of the spread than rounding leaves of it are left out.
     """
     spread, turns = np.linalg.eigh(points @ points.T)
-    kept = spread > spread[-1] * len(points) * np.finfo(np.float64).eps
     if spread[-1] <= 0:
         return None
+    kept = spread > spread[-1] * len(points) * np.finfo(np.float64).eps
     return (turns[:, kept] / np.sqrt(spread[kept])).T @ points

@@ -113,6 +113,7 @@ def test_verdicts_stand_first_and_shown_differences_stand_out(verdict, low, high
     assert ('<li class="shown">' in text) is shown
     assert verdict[1:8] in words(text)
     assert "−1.0 to +7.0" in text or shown
+    assert "not what another run of training would" in words(text)
 
 
 def compared(number: int, low: float, high: float, second: str = "mel") -> dict:
@@ -170,6 +171,7 @@ def test_folds_and_their_tests_are_shown_where_there_are_some():
     assert "Over folds Too little to tell" in text or "Over folds too little to tell" in text
     assert "−0.80 (1)" in text
     assert "0.500 – – −0.57" in text
+    assert "not what another run of training would" not in text  # the folds are other runs
 
 
 def test_what_else_an_embedding_tells_is_shown_or_why_not():

@@ -23,9 +23,11 @@ class Standard:
     def __init__(self, vectors: npt.NDArray, *, spanned: bool = False) -> None:
         """`vectors` (clips, features) are the training rows; `spanned` asks for their axes where they are fewer."""
         self._scaler = StandardScaler().fit(vectors.astype(np.float64))
-        points = self._scaler.transform(vectors.astype(np.float64))
-        self.axes = _axes(points) if spanned and points.shape[0] < points.shape[1] else None
-        self.rows: Floats = points if self.axes is None else points @ self.axes.T
+        self.axes: Floats | None = None
+        self.rows = self(vectors)
+        if spanned and self.rows.shape[0] < self.rows.shape[1]:
+            self.axes = _axes(self.rows)
+            self.rows = self.rows if self.axes is None else self.rows @ self.axes.T
 
     def __call__(self, vectors: npt.NDArray) -> Floats:
         """(clips, features) to (clips, dimensions)."""
@@ -41,8 +43,7 @@ class Standard:
 def _axes(points: Floats) -> Floats | None:
     """Orthonormal axes of the rows' span; None where the rows are all zero.
 
-    From the products of rows with each other, a hundredth of the work of a decomposition of the rows themselves.
-    Directions with less of the spread than rounding leaves of it are left out.
+    From the products of rows with each other, of which there are fewer than values in the rows. Directions with less of the spread than rounding leaves of it are left out.
     """
     spread, turns = np.linalg.eigh(points @ points.T)
     if spread[-1] <= 0:

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from birdssl.training.health import encoder_rank
 from birdssl.training.history import Row, best_epoch
 from birdssl.training.task import Task
 
@@ -31,7 +32,6 @@ def healthiest_epoch(rows: list[Row]) -> int:
     trained = [row for row in looked if row["epoch"] > 0] or looked
 
     def health(row: Row) -> tuple[float, float, float]:
-        rank = row.get("encoder_rank", row["effective_rank"])  # of masked modelling both are the encoder's
-        return row["retrieval"], rank, -row["epoch"]
+        return row["retrieval"], encoder_rank(row), -row["epoch"]
 
     return int(max(trained, key=health)["epoch"])

@@ -76,6 +76,11 @@ def health(za: Tensor, zb: Tensor) -> dict[str, float]:
     return {**spread_health(za), "alignment": alignment(za, zb)}
 
 
+def encoder_rank(numbers: dict[str, float]) -> float:
+    """Effective rank of the encoder's embeddings: without projections (masked modelling) that of all."""
+    return numbers.get("encoder_rank", numbers["effective_rank"])
+
+
 def collapse_message(numbers: dict[str, float]) -> str | None:
     """What to say aloud about `health`'s numbers when embeddings have collapsed; None when they haven't."""
     spread, rank = numbers["embedding_std"], numbers["effective_rank"]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from birdssl.training.batches import even_batches
-from birdssl.training.health import collapse_message, effective_rank, health
+from birdssl.training.health import collapse_message, effective_rank, encoder_rank, health
 from birdssl.training.history import Row
 from birdssl.training.neighbours import kept_share, nearest
 from birdssl.training.pairs import Views
@@ -78,7 +78,7 @@ def lasting_collapse(history: list[Row]) -> str | None:
     Two signs. The spread alone must be gone for a few epochs: VICReg's projections start out with a common offset that
     takes an epoch or two to shrink. Where the encoder's embeddings lose directions and a clip's other view is found no
     more often than before training, one epoch says it. The projections' directions don't: batch normalisation spreads
-    what little is left of them. Of masked modelling both are the encoder's.
+    what little is left of them.
     """
     told = [row for row in history if "effective_rank" in row]
     last = [row for row in told if row["epoch"] > 0][-PATIENCE:]
@@ -88,7 +88,7 @@ def lasting_collapse(history: list[Row]) -> str | None:
     if not last or told[0]["epoch"] > 0:
         return None
     start, now = told[0], last[-1]
-    before, filled = (row.get("encoder_rank", row["effective_rank"]) for row in (start, now))
+    before, filled = encoder_rank(start), encoder_rank(now)
     if filled >= SHRUNK * before or now["retrieval"] > start["retrieval"]:
         return None
     return (

@@ -43,7 +43,8 @@ class Standard:
 def _axes(points: Floats) -> Floats | None:
     """Orthonormal axes of the rows' span; None where the rows are all zero.
 
-    From the products of rows with each other, of which there are fewer than values in the rows. Directions with less of the spread than rounding leaves of it are left out.
+    From the products of rows with each other, of which there are fewer than values in the rows. Directions with less
+    of the spread than rounding leaves of it are left out.
     """
     spread, turns = np.linalg.eigh(points @ points.T)
     if spread[-1] <= 0:

@@ -134,11 +134,12 @@ def test_the_start_is_looked_at_as_it_came(tmp_path: Path):
     assert (task.network[0].running_mean.item(), task.loaded) == (0.0, 0)
 
 
-def test_settled_networks_are_not_looked_at_again(tmp_path: Path):
+def test_a_run_is_looked_at_again_in_all_its_epochs_or_in_none(tmp_path: Path):
     """Of momentum 0.5: averages are settled after ten steps, which are five epochs of two."""
-    task = Levels(momentum=0.5)
-    taught(task, tmp_path, 8)
-    assert task.loaded == (8 + 4) * task.items
+    for epochs, looks in ((4, 2), (5, 1), (8, 1)):
+        task = Levels(momentum=0.5)
+        taught(task, tmp_path / str(epochs), epochs)
+        assert task.loaded == looks * epochs * task.items
 
 
 def test_a_resumed_run_has_the_same_averages(tmp_path: Path):

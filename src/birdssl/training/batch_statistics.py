@@ -30,12 +30,12 @@ def unsettled(network: nn.Module, steps: int) -> list[_BatchNorm]:
 
 
 def settle(task: Task, forward: nn.Module, batches: Iterable[Batch], steps: int) -> int:
-    """Set the averages that are not settled after `steps` steps to the means over `batches`; returns how many.
+    """Set the averages that a run of `steps` steps leaves unsettled to the means over `batches`; returns how many.
 
     No weight moves, dropout is off, and layers that are frozen or settled keep theirs. `batches` is asked for nothing
-    when there is nothing to set. Since averages settle after `FORGOTTEN / momentum` steps, so many batches at most are
-    looked at twice, or once an epoch where epochs are shorter. The means are Wu and Johnson's "precise" statistics
-    (2021, arXiv:2105.07576); when to take them is our choice (docs/decisions.md).
+    when there is nothing to set: only runs of less than `FORGOTTEN / momentum` steps look at their batches twice. The
+    means are Wu and Johnson's "precise" statistics (2021, arXiv:2105.07576); when to take them is our choice
+    (docs/decisions.md).
     """
     task.train()
     layers = unsettled(task.network, steps)

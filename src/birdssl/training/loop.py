@@ -155,9 +155,12 @@ def _train_epoch(
 
 
 def _settle(task: Task, plan: TrainingPlan, fabric: Fabric, forward: nn.Module, epoch: int) -> None:
-    """Let the batch statistics of a network that has taken few steps be those of the epoch's batches."""
+    """Let the batch statistics of a run of few steps be those of the epoch's batches: in all its epochs or in none.
+
+    Losses with statistics taken anew are lower, so a change half way would choose an epoch before it.
+    """
     batches = _batches(task, plan, fabric, epoch)
-    settle(task, forward, _loaded(task, batches, fabric, epoch), epoch * len(batches))
+    settle(task, forward, _loaded(task, batches, fabric, epoch), plan.epochs * len(batches))
 
 
 def _batches(task: Task, plan: TrainingPlan, fabric: Fabric, epoch: int) -> list[Tensor]:
